@@ -1,0 +1,105 @@
+"""Every check that a person or a build server runs; what must see built wheels runs here.
+
+First-party packages are installed by path, never by name: on an index the name `equinox` is
+another distribution. What each session needs besides is in the root pyproject's dependency
+groups, and which first-party packages belong together is read from what each one declares.
+"""
+
+import shutil
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests", "lint"]
+
+ROOT = Path(__file__).resolve().parent
+DIST = ROOT / "dist"
+WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
+DEPENDENCIES = {
+    project["name"]: [Requirement(line).name for line in project["dependencies"]]
+    for path in sorted(ROOT.glob("packages/*/pyproject.toml"))
+    for project in [nox.project.load_toml(path)["project"]]
+}
+
+REFUSE_IMPORTABLE = """
+import importlib.util, sys
+found = [name for name in sys.argv[1:] if importlib.util.find_spec(name)]
+if found:
+    sys.exit(f"These packages are not declared, so they must not be importable here: {found}")
+"""
+
+
+def module_name(package: str) -> str:
+    return package.replace("-", "_")
+
+
+def closure(package: str) -> list[str]:
+    """Give the package and every first-party package that it needs, itself last."""
+    needed: dict[str, None] = {}
+    for name in DEPENDENCIES[package]:
+        if name in DEPENDENCIES:
+            needed.update(dict.fromkeys(closure(name)))
+    return [*needed, package]
+
+
+def group(*names: str) -> tuple[str, ...]:
+    return nox.project.dependency_groups(WORKSPACE, *names)
+
+
+def package_paths(*, editable: bool) -> list[str]:
+    paths = [f"./packages/{name}" for name in DEPENDENCIES]
+    return [part for path in paths for part in (["-e", path] if editable else [path])]
+
+
+def wheel(package: str) -> str:
+    """Give the path of the one wheel that `dist` built for the package."""
+    [path] = DIST.glob(f"{module_name(package)}-*.whl")
+    return str(path)
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Train a model on handwritten digits and show what it learned."""
+    session.install(*package_paths(editable=False), *group("examples"))
+    session.run("python", "examples/train_digits.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every test against the sources."""
+    session.install(*package_paths(editable=True), *group("test", "examples"))
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, layout and types."""
+    session.install(*package_paths(editable=True), *group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("pyright")
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """Build the wheels of all packages into dist/, which is emptied first."""
+    session.install(*group("dist"))
+    shutil.rmtree(DIST, ignore_errors=True)
+    for name in DEPENDENCIES:
+        session.run("python", "-m", "build", "--wheel", "--outdir", str(DIST), f"packages/{name}")
+
+
+@nox.session(requires=["dist"])
+@nox.parametrize("package", list(DEPENDENCIES), ids=list(DEPENDENCIES))
+def isolated(session: nox.Session, package: str) -> None:
+    """Run one package's own tests from its wheels, alone with what it declares."""
+    allowed = closure(package)
+    undeclared = [module_name(name) for name in DEPENDENCIES if name not in allowed]
+    session.install(*map(wheel, allowed), *group("test"))
+    session.chdir(session.create_tmp())
+    session.run("python", "-I", "-c", REFUSE_IMPORTABLE, *undeclared)
+    folder = ROOT / "tests" / package.removeprefix("eqx-")
+    session.run("pytest", "-n", "2", str(folder), *session.posargs)
