@@ -1,0 +1,35 @@
+"""Callable PyTrees for JAX: `Module`, and what makes a class data that JAX can read."""
+
+from typing import Any
+
+from ._equality import tree_equal
+from ._fields import field, static_field
+from ._keys import static_key
+from ._methods import BoundMethod
+from ._module import Module
+from ._printing import tree_pformat, tree_pprint
+from ._static import Static
+from ._wrapping import Partial, module_update_wrapper
+
+__all__ = [
+    "BoundMethod",
+    "Module",
+    "Partial",
+    "Static",
+    "field",
+    "module_update_wrapper",
+    "static_field",
+    "static_key",
+    "tree_equal",
+    "tree_pformat",
+    "tree_pprint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("eqx-pytree")
+    message = f"module `{__name__}` has no attribute `{name}`"
+    raise AttributeError(message)

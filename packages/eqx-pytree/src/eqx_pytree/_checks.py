@@ -1,0 +1,163 @@
+"""What is checked when a Module class or an instance is made, and how it is said.
+
+An instance costs a look at the type of each field's value; only types that could be wrong are
+looked into.
+"""
+
+import dataclasses
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+from ._methods import BoundMethod
+
+_NO_ARRAYS = frozenset(
+    {int, float, complex, bool, str, bytes, types.NoneType, types.FunctionType, type}
+)
+"""Types of which no value is an array or holds one as a leaf."""
+
+
+class Checks:
+    """The converters and checks of one class, sorted out once when the class is made."""
+
+    def __init__(
+        self,
+        cls: type,
+        converters: dict[str, Callable[[Any], Any]],
+        static: tuple[str, ...],
+        *,
+        init_is_generated: bool,
+    ) -> None:
+        self.cls = cls
+        self.converters = converters
+        self.static = static
+        self.names = tuple(spec.name for spec in dataclasses.fields(cls))
+        self.init_is_generated = init_is_generated
+        always_set = init_is_generated and all(spec.init for spec in dataclasses.fields(cls))
+        self.needed = bool(converters or static or not always_set)
+        self.check_inits = tuple(_check_inits(cls))
+        self._warned: set[tuple[str, str]] = set()
+
+    def complete(self, instance: Any) -> None:
+        """Convert the fields of an instance whose `__init__` is done, and check them."""
+        held = instance.__dict__
+        if self.converters:
+            self._convert(instance)
+        for name in self.names:
+            if name not in held:
+                self._refuse_unassigned(instance)
+        for name in self.static:
+            if name in held and type(held[name]) not in _NO_ARRAYS:
+                self._warn_of_static_array(name, held[name])
+
+    def check_init(self, instance: Any) -> None:
+        """Call each `__check_init__`, the class's own first."""
+        for check in self.check_inits:
+            check(instance)
+
+    def inspect_callable(self, instance: Any, name: str, value: Callable[..., Any]) -> None:
+        """Refuse a method of the instance itself, and warn of a transformation that hides leaves.
+
+        Only in an `__init__` written by hand: what a generated one stores is its caller's.
+        """
+        if type(value) is BoundMethod and value.__self__ is instance:
+            raise ValueError(_method_assigned(self.cls, name, value))
+        if not self.init_is_generated and _hides_a_pytree(value):
+            self._warn_of_transformed(name)
+
+    def _convert(self, instance: Any) -> None:
+        for name, convert in self.converters.items():
+            if hasattr(instance, name):
+                object.__setattr__(instance, name, convert(getattr(instance, name)))
+
+    def _refuse_unassigned(self, instance: Any) -> None:
+        missing = [name for name in self.names if not hasattr(instance, name)]
+        if missing:
+            told = " ".join(f"Field '{name}' was not initialized." for name in missing)
+            assign = "; ".join(f"self.{name} = ..." for name in missing)
+            message = (
+                f"{told} Each field of `{self.cls.__qualname__}` must be assigned by the end of "
+                f"`__init__`: add `{assign}`, or give a default in the class body."
+            )
+            raise TypeError(message)
+
+    def _warn_of_static_array(self, name: str, value: Any) -> None:
+        for path, leaf in jtu.tree_flatten_with_path(value)[0]:
+            if isinstance(leaf, (jax.Array, np.ndarray)):
+                where = f"`{self.cls.__qualname__}.{name}{jtu.keystr(path)}`"
+                message = (
+                    "A JAX array is being set as static! This can result in unexpected behavior "
+                    f"and is usually a mistake to do. {where} holds a `{type(leaf).__name__}`, and "
+                    "its field is marked `static=True`: drop that, or store a tuple of numbers."
+                )
+                self._warn_once("static", name, message)
+                return
+
+    def _warn_of_transformed(self, name: str) -> None:
+        cls = f"{self.cls.__module__}.{self.cls.__qualname__}"
+        message = (
+            f"Possibly assigning a JAX-transformed callable as an attribute on {cls}. The "
+            f"transformation in `{name}` hides the leaves of what it wraps, so that they are "
+            f"neither updated nor saved. Store the wrapped Module itself in `{name}` and "
+            "transform it where it is called."
+        )
+        self._warn_once("transformed", name, message)
+
+    def _warn_once(self, kind: str, name: str, message: str) -> None:
+        if (kind, name) not in self._warned:
+            self._warned.add((kind, name))
+            warnings.warn(message, UserWarning, stacklevel=5)
+
+
+def refuse_slots(cls: type) -> None:
+    """Refuse a field that is also a slot: it would not be in `__dict__`, so it would be no leaf."""
+    for spec in dataclasses.fields(cls):
+        for base in cls.__mro__:
+            if isinstance(vars(base).get(spec.name), types.MemberDescriptorType):
+                message = (
+                    f"Field `{cls.__qualname__}.{spec.name}` is also a slot of "
+                    f"`{base.__qualname__}`. A Module keeps its fields in `__dict__`: take "
+                    f"`{spec.name}` out of `__slots__`."
+                )
+                raise TypeError(message)
+
+
+def warn_of_unused_post_init(cls: type) -> None:
+    """Warn where `__post_init__` will not run, since `__init__` is not generated."""
+    if hasattr(cls, "__post_init__"):
+        message = (
+            f"Class `{cls.__module__}.{cls.__qualname__}` has both an `__init__` method and a "
+            "`__post_init__` method. Only a generated `__init__` calls `__post_init__`, so it will "
+            "not be run: move its code to the end of `__init__`, or to `__check_init__`."
+        )
+        warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def _check_inits(cls: type) -> Iterator[Callable[[Any], Any]]:
+    for base in cls.__mro__:
+        check = vars(base).get("__check_init__")
+        if check is not None:
+            yield check
+
+
+def _hides_a_pytree(function: Any) -> bool:
+    """Whether a callable that is a leaf wraps, at whatever depth, one that is a PyTree node."""
+    unwrapped = function
+    while jtu.all_leaves([unwrapped]):
+        if not hasattr(unwrapped, "__wrapped__"):
+            return False
+        unwrapped = unwrapped.__wrapped__
+    return unwrapped is not function
+
+
+def _method_assigned(cls: type, name: str, method: Callable[..., Any]) -> str:
+    return (
+        f"Cannot assign methods in __init__: `{cls.__qualname__}.{name}` would hold `self.{method.__name__}`, "
+        f"which holds `self` again, so that the instance would be no tree. Define a method "
+        f"`{name}` that calls `self.{method.__name__}`, or make `{name}` a property."
+    )

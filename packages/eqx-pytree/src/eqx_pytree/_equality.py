@@ -1,0 +1,127 @@
+"""`tree_equal`: whether PyTrees are equal, also under a trace. `Module.__eq__` is this function."""
+
+import functools
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+_NUMPY = (np.ndarray, np.generic)
+_verdicts: dict[bool, jax.Array] = {}
+
+
+def tree_equal(
+    *pytrees: Any,
+    typematch: bool | None = None,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+) -> bool | jax.Array:
+    """Whether all PyTrees are equal: the same structure, and leaves that are equal in turn.
+
+    Arrays are equal when shape, dtype and values are; NaN is unequal to itself, typed PRNG keys
+    compare by implementation and data. Static values are compared by type and value. Other leaves
+    compare by `==`.
+
+    **Arguments:**
+
+    - `pytrees`: one PyTree or more.
+    - `typematch`: `None` holds a JAX array and a NumPy array unequal; `False` lets them be equal;
+        `True` also asks that any two leaves have the same type.
+    - `rtol`, `atol`: floating and complex arrays are equal where
+        `abs(x - y) <= atol + rtol * abs(y)`. By default they must be equal exactly.
+
+    **Returns:**
+
+    A `bool`, or a bool array of shape `()` where the answer rests on JAX arrays: a traced one if
+    any of them is traced.
+
+    **Raises:** `TypeError` if no PyTree is given.
+    """
+    if not pytrees:
+        message = "`tree_equal` compares PyTrees; it was called with none."
+        raise TypeError(message)
+    first, structure = jtu.tree_flatten(pytrees[0])
+    array_verdicts: list[Any] = []
+    for pytree in pytrees[1:]:
+        leaves, other_structure = jtu.tree_flatten(pytree)
+        if structure != other_structure:
+            return False
+        for x, y in zip(first, leaves, strict=True):
+            equal = _leaf_equal(x, y, typematch, rtol, atol)
+            if equal is False:
+                return False
+            if equal is not True:
+                array_verdicts.append(equal)
+    return _all(array_verdicts) if array_verdicts else True
+
+
+def _leaf_equal(
+    x: Any, y: Any, typematch: bool | None, rtol: float, atol: float
+) -> bool | np.bool_ | jax.Array:
+    """Compare two leaves: a `bool`, or what the values of JAX arrays say."""
+    if typematch is True and type(x) is not type(y):
+        return False
+    x_kind, y_kind = _kind(x), _kind(y)
+    if x_kind is None and y_kind is None:
+        return bool(x == y)
+    if x_kind is None or y_kind is None or (typematch is None and x_kind != y_kind):
+        return False
+    if x.shape != y.shape or x.dtype != y.dtype:
+        return False
+    if x_kind == y_kind == "numpy":
+        return bool(_values_equal(np, x, y, rtol, atol))
+    return _jax_equal(x, y, rtol, atol)
+
+
+def _kind(leaf: Any) -> Literal["jax", "numpy"] | None:
+    if isinstance(leaf, jax.Array):
+        return "jax"
+    return "numpy" if isinstance(leaf, _NUMPY) else None
+
+
+def _jax_equal(x: Any, y: Any, rtol: float, atol: float) -> np.bool_ | jax.Array:
+    if _is_key(x.dtype):
+        x, y, rtol, atol = jax.random.key_data(x), jax.random.key_data(y), 0.0, 0.0
+    if _readable(x) and _readable(y):
+        return _values_equal(np, np.asarray(x), np.asarray(y), rtol, atol)
+    return _values_equal(jnp, x, y, rtol, atol)
+
+
+def _readable(array: Any) -> bool:
+    """Whether NumPy can see the values without a copy between devices or hosts."""
+    if isinstance(array, _NUMPY):
+        return True
+    return not isinstance(array, jax.core.Tracer) and _on_one_cpu(array.sharding)
+
+
+@functools.lru_cache(maxsize=256)
+def _on_one_cpu(sharding: jax.sharding.Sharding) -> bool:
+    devices = sharding.device_set
+    local = sharding.is_fully_addressable
+    return local and len(devices) == 1 and next(iter(devices)).platform == "cpu"
+
+
+@functools.lru_cache(maxsize=256)
+def _is_key(dtype: Any) -> bool:
+    return bool(jnp.issubdtype(dtype, jax.dtypes.prng_key))
+
+
+def _values_equal(numpy: Any, x: Any, y: Any, rtol: float, atol: float) -> Any:
+    if (rtol or atol) and jnp.issubdtype(x.dtype, jnp.inexact):
+        close = numpy.abs(x - y) <= atol + rtol * numpy.abs(y)
+        return numpy.all((x == y) | close)
+    return (x == y).all()
+
+
+def _all(verdicts: list[np.bool_ | jax.Array]) -> jax.Array:
+    """Whether all hold; an array made before where all are known, as making one costs most."""
+    known = all(verdict for verdict in verdicts if isinstance(verdict, np.bool_))
+    open_verdicts = [verdict for verdict in verdicts if not isinstance(verdict, np.bool_)]
+    if known and open_verdicts:
+        return functools.reduce(jnp.logical_and, open_verdicts)
+    if known not in _verdicts:
+        with jax.ensure_compile_time_eval():
+            _verdicts[known] = jnp.asarray(known)
+    return _verdicts[known]

@@ -1,0 +1,93 @@
+"""Keys for static values: equal exactly when type and value are equal.
+
+Python holds ``1 == 1.0 == True`` and ``0.0 == -0.0``; a compiled program made for one of them is
+wrong for the others. This room knows values only: no Modules, no PyTrees of JAX.
+"""
+
+import types
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+ATOMS: frozenset[type] = frozenset(
+    {
+        int,
+        bool,
+        str,
+        bytes,
+        types.NoneType,
+        types.EllipsisType,
+        types.FunctionType,
+        types.BuiltinFunctionType,
+        type,
+    }
+)
+"""Types whose values, among themselves, are equal only when they are interchangeable."""
+
+_SEQUENCE_EQUALITIES = (tuple.__eq__, list.__eq__)
+
+
+class _Identity:
+    """Compares by identity: for values without a usable equality (tracers, sharded arrays)."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def static_key(value: Any) -> Hashable:
+    """Make a key that equals another value's key exactly when type and value are equal.
+
+    **Arguments:**
+
+    - `value`: anything. Tuples, lists, sets and dicts are entered, and so are NumPy arrays
+        (by dtype, shape and bytes). Any other value stands for itself, by its own `==` and `hash`.
+
+    **Returns:**
+
+    A key. `1`, `1.0`, `True` and `jnp.int32` keys differ, `0.0` differs from `-0.0`, and every
+    NaN has one key. It is hashable if all that it holds is; a `TypeError` comes from `hash` alone.
+    """
+    kind = type(value)
+    if kind in ATOMS:
+        return kind, value
+    if kind is float:
+        return kind, value.hex()
+    if kind is complex:
+        return kind, value.real.hex(), value.imag.hex()
+    if isinstance(value, (tuple, list)) and kind.__eq__ in _SEQUENCE_EQUALITIES:
+        return kind, tuple(map(static_key, value))
+    if kind is set or kind is frozenset:
+        return kind, frozenset(map(static_key, value))
+    if kind is dict:
+        return kind, _unordered((k, static_key(v)) for k, v in value.items())
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _array_key(kind, value)
+    if isinstance(value, (slice, range)):
+        return kind, static_key((value.start, value.stop, value.step))
+    if isinstance(value, jax.Array):
+        return _Identity(value)
+    return kind, value
+
+
+def _unordered(items: Iterable[tuple[Any, Hashable]]) -> Hashable:
+    pairs = tuple(items)
+    try:
+        return frozenset(pairs)
+    except TypeError:
+        return pairs
+
+
+def _array_key(kind: type, value: np.ndarray | np.generic) -> Hashable:
+    if value.dtype.hasobject:
+        return kind, value.shape, tuple(map(static_key, np.ravel(value).tolist()))
+    return kind, value.dtype, value.shape, value.tobytes()

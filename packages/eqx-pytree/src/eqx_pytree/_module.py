@@ -1,0 +1,186 @@
+"""`Module` and its metaclass: what a class statement becomes.
+
+The class becomes a dataclass, its instances are frozen once `__init__` is done, and JAX is told
+how to flatten them. Nothing is kept beside an instance: it holds its fields and no more.
+"""
+
+import abc
+import dataclasses
+import inspect
+import types
+import typing
+from typing import Any
+
+import jax.tree_util as jtu
+
+from ._checks import Checks, refuse_slots, warn_of_unused_post_init
+from ._equality import tree_equal
+from ._fields import annotate_constructor, converters, field, is_static, static_field
+from ._methods import BoundMethod, Method
+from ._printing import tree_pformat
+from ._registration import WRAPPER_ATTRIBUTES, Layout
+
+_under_construction: set[int] = set()
+"""Ids of the instances whose `__init__` runs, in any thread: only these can be assigned to."""
+
+_begin = _under_construction.add
+_end = _under_construction.discard
+_new = object.__new__
+_set = object.__setattr__
+
+_OUTSIDE_FIELDS = frozenset({*WRAPPER_ATTRIBUTES, "__orig_class__"})
+
+
+def _inherits_generated_init(cls: type) -> bool:
+    """Whether the first `__init__` among the bases is one that a class statement generated."""
+    for base in cls.__mro__[1:]:
+        if "__init__" in vars(base):
+            return base is object or vars(base).get("_init_is_generated", False)
+    return True
+
+
+def _wrap_methods(cls: Any, namespace: dict[str, Any]) -> None:
+    """Let each plain function that is no field and no magic method give bound PyTrees."""
+    for name, value in namespace.items():
+        magic = name.startswith("__") and name.endswith("__")
+        if type(value) is types.FunctionType and not magic and name not in cls.__dataclass_fields__:
+            type.__setattr__(cls, name, Method(value))
+
+
+@typing.dataclass_transform(field_specifiers=(dataclasses.field, field, static_field))
+class ModuleMeta(abc.ABCMeta):
+    """The type of [`Module`][]; may be subclassed as a metaclass."""
+
+    _checks: Checks
+    _init_is_generated: bool
+
+    def __new__(
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        /,
+        strict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Make the class; `strict` is accepted, other keywords go to `__init_subclass__`."""
+        cls: Any = super().__new__(mcs, name, bases, namespace, **kwargs)
+        generated = "__init__" not in namespace and _inherits_generated_init(cls)
+        cls._init_is_generated = generated
+        if not generated and not {"__init__", "__post_init__"}.isdisjoint(namespace):
+            warn_of_unused_post_init(cls)
+        dataclasses.dataclass(init=generated, repr=False, eq=False)(cls)
+        by_field = converters(cls)
+        if generated:
+            annotate_constructor(cls.__init__, by_field)
+        _wrap_methods(cls, namespace)
+        refuse_slots(cls)
+        fields = dataclasses.fields(cls)
+        static = tuple(spec.name for spec in fields if is_static(spec))
+        children = tuple(spec.name for spec in fields if not is_static(spec))
+        cls._checks = Checks(cls, by_field, static, init_is_generated=generated)
+        Layout(cls, children, static).register()
+        return cls
+
+    def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
+        """Build an instance: `__init__`, converters, checks; then it is frozen."""
+        new = cls.__new__
+        instance = _new(cls) if new is _new else new(cls, *args, **kwargs)
+        if type(instance) is not cls and not isinstance(instance, cls):
+            return instance
+        checks = cls._checks
+        identity = id(instance)
+        _begin(identity)
+        try:
+            cls.__init__(instance, *args, **kwargs)
+            if checks.needed:
+                checks.complete(instance)
+        finally:
+            _end(identity)
+        if checks.check_inits:
+            checks.check_init(instance)
+        return instance
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's signature: that of `__init__` without `self`."""
+        signature = inspect.signature(cls.__init__)
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+class Module(metaclass=ModuleMeta):
+    """Base class of models and of anything else that is data with methods.
+
+    A subclass lists its fields as a dataclass does; an instance is a PyTree whose children are
+    the fields that are not static, under their names. After `__init__` it is frozen.
+
+        class Affine(Module):
+            weight: jax.Array
+            bias: jax.Array
+            name: str = field(static=True, default="affine")
+
+            def __call__(self, x):
+                return self.weight @ x + self.bias
+
+    `__init__` is generated from the fields, or written by hand or inherited. `__post_init__` runs
+    after a generated `__init__`; then converters; then, frozen, each `__check_init__` of the
+    class and its bases. `==` is [`tree_equal`][] and `hash` comes from the leaves.
+
+    **Raises**, when a class is made: `ValueError` for a mutable default, `TypeError` for a field
+    that is also a slot. When an instance is made: `TypeError` naming each field left unassigned,
+    `ValueError` for a method of the instance assigned to a field, `dataclasses.FrozenInstanceError`
+    for a name that is no field, and for every assignment or deletion later.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign a field inside `__init__`; refused at any other time and for any other name."""
+        if id(self) in _under_construction and (
+            name in self.__dataclass_fields__ or name in _OUTSIDE_FIELDS
+        ):
+            if callable(value):
+                type(self)._checks.inspect_callable(self, name, value)
+            _set(self, name, value)
+        elif name == "__orig_class__":  # set by `typing` after `Generic[...]` built an instance
+            _set(self, name, value)
+        else:
+            raise dataclasses.FrozenInstanceError(_frozen(self, name, "assign to"))
+
+    def __delattr__(self, name: str) -> None:
+        """Delete a field inside `__init__`; refused at any other time."""
+        if id(self) not in _under_construction:
+            raise dataclasses.FrozenInstanceError(_frozen(self, name, "delete"))
+        object.__delattr__(self, name)
+
+    def __eq__(self, other: object) -> Any:
+        """What [`tree_equal`][] says: a `bool`, or a bool array of shape `()`."""
+        return tree_equal(self, other)
+
+    def __hash__(self) -> int:
+        """Hash type and leaves; a `TypeError` where a leaf, such as an array, has no hash."""
+        return hash((type(self), *jtu.tree_leaves(self)))
+
+    def __repr__(self) -> str:
+        """What [`tree_pformat`][] says."""
+        return tree_pformat(self)
+
+
+Module.register(BoundMethod)
+
+
+def is_abstract_module(cls: type) -> bool:
+    """Whether instances of the Module class `cls` cannot be made: something in it is abstract."""
+    return inspect.isabstract(cls)
+
+
+def _frozen(instance: Module, name: str, action: str) -> str:
+    cls = type(instance).__qualname__
+    if name not in instance.__dataclass_fields__:
+        fields = ", ".join(f"`{known}`" for known in instance.__dataclass_fields__) or "none"
+        return (
+            f"cannot {action} field '{name}': `{cls}` has no field of that name (its fields: "
+            f"{fields}). Annotate it in the class body, `{name}: ...`, to make it a field."
+        )
+    return (
+        f"cannot {action} field '{name}': a Module is frozen once its `__init__` is done, and this `{cls}` is. Make a "
+        f"changed copy with `tree_at(lambda m: m.{name}, module, value)` or `dataclasses.replace`."
+    )

@@ -1,0 +1,155 @@
+"""Flatten, flatten-with-keys and unflatten for one class, written for that class.
+
+Each function reads the instance's `__dict__` with the field names spelled out, which is as fast as
+Python flattens. The fast path holds when exactly the fields are there and each static value has
+the type that was seen first. Everything else takes `Layout.describe`: fields that are absent
+(inside `__init__`, or of `object.__new__(cls)`), wrapper attributes, cached properties, and static
+values whose `==` says too little. Knows nothing of construction or methods.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import jax.tree_util as jtu
+
+from ._keys import ATOMS, static_key
+
+WRAPPER_ATTRIBUTES = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
+"""What `module_update_wrapper` copies onto an instance; part of the structure, never a leaf."""
+
+_learning = threading.Lock()
+
+
+class Structure:
+    """The auxiliary data of an instance that the fast path cannot describe.
+
+    Holds the names of the children that are there, and the static names and values that are
+    there. Two are equal when the names are, and the values by type and value.
+    """
+
+    __slots__ = ("_key", "children", "static")
+
+    def __init__(self, children: tuple[str, ...], static: tuple[tuple[str, Any], ...]) -> None:
+        self.children = children
+        self.static = static
+        self._key: Any = None
+
+    def _compared(self) -> Any:
+        if self._key is None:
+            self._key = self.children, tuple((n, static_key(v)) for n, v in self.static)
+        return self._key
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Structure and self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def __repr__(self) -> str:
+        static = ", ".join(f"{name}={value!r}" for name, value in self.static)
+        return f"children={self.children}, static=({static})"
+
+
+class Layout:
+    """Which fields of a class are children and which are static, and its three functions."""
+
+    def __init__(self, cls: type, children: tuple[str, ...], static: tuple[str, ...]) -> None:
+        self.cls = cls
+        self.children = children
+        self.static = static
+        self._namespace: dict[str, Any] = {
+            "cls": cls,
+            "new": object.__new__,
+            "describe": self.describe,
+            "restore": self.restore,
+            **{f"K{i}": jtu.GetAttrKey(name) for i, name in enumerate(children)},
+            **{f"T{i}": None for i in range(len(static))},
+        }
+        exec(_source(children, static), self._namespace)  # the text holds field names, no values
+
+    def register(self) -> None:
+        """Tell JAX that the class is a PyTree node."""
+        flatten, unflatten = self._namespace["flatten"], self._namespace["unflatten"]
+        with_keys = self._namespace["flatten_with_keys"]
+        jtu.register_pytree_with_keys(self.cls, with_keys, unflatten, flatten)
+
+    def describe(self, instance: Any, keyed: bool) -> tuple[tuple[Any, ...], Any]:
+        """Flatten any instance, whatever it holds or lacks."""
+        held = instance.__dict__
+        names = tuple(name for name in self.children if name in held)
+        values: Sequence[Any] = [held[name] for name in names]
+        if keyed:
+            values = [(jtu.GetAttrKey(name), held[name]) for name in names]
+        static = tuple((n, held[n]) for n in (*self.static, *WRAPPER_ATTRIBUTES) if n in held)
+        if len(names) == len(self.children) and tuple(n for n, _ in static) == self.static:
+            plain = tuple(value for _, value in static)
+            if not plain:
+                return tuple(values), None
+            if self._learn(tuple(map(type, plain))):
+                return tuple(values), plain
+        return tuple(values), Structure(names, static)
+
+    def restore(self, structure: Structure, children: Sequence[Any]) -> Any:
+        """Rebuild what `describe` took apart; what was absent stays absent."""
+        instance = object.__new__(self.cls)
+        instance.__dict__.update(zip(structure.children, children, strict=True))
+        instance.__dict__.update(structure.static)
+        return instance
+
+    def _learn(self, types: tuple[type, ...]) -> bool:
+        """Settle, once, the static types of the fast path; say whether these are they."""
+        known = tuple(self._namespace[f"T{i}"] for i in range(len(types)))
+        if known == types:
+            return True
+        with _learning:
+            unsettled = self._namespace["T0"] is None
+            if unsettled and ATOMS.issuperset(types):
+                self._namespace.update({f"T{i}": kind for i, kind in enumerate(types)})
+                return True
+        return False
+
+
+def _source(children: tuple[str, ...], static: tuple[str, ...]) -> str:
+    """Write the three functions; `D`, `S0`, `S1`, ... are locals that no field name can shadow."""
+    count = len(children) + len(static)
+    held = [f"D[{name!r}]" for name in children]
+    read = "".join(f"            S{i} = D[{name!r}]\n" for i, name in enumerate(static))
+    checks = "".join(f" and type(S{i}) is T{i}" for i in range(len(static)))
+    aux = _tuple([f"S{i}" for i in range(len(static))]) if static else "None"
+
+    def flatten(name: str, values: list[str], keyed: bool) -> str:
+        return (
+            f"def {name}(instance):\n"
+            f"    D = instance.__dict__\n"
+            f"    try:\n"
+            f"        if len(D) == {count}:\n"
+            f"{read}"
+            f"            if True{checks}:\n"
+            f"                return {_tuple(values)}, {aux}\n"
+            f"    except KeyError:\n"
+            f"        pass\n"
+            f"    return describe(instance, {keyed})\n"
+        )
+
+    keyed = [f"(K{i}, {value})" for i, value in enumerate(held)]
+    targets = _tuple(held)
+    assign = f"    {targets} = children\n" if children else ""
+    static_targets = _tuple([f"D[{name!r}]" for name in static])
+    assign += f"    {static_targets} = aux\n" if static else ""
+    return (
+        flatten("flatten", held, keyed=False)
+        + flatten("flatten_with_keys", keyed, keyed=True)
+        + "def unflatten(aux, children):\n"
+        + f"    if {'type(aux) is not tuple' if static else 'aux is not None'}:\n"
+        + "        return restore(aux, children)\n"
+        + "    instance = new(cls)\n"
+        + "    D = instance.__dict__\n"
+        + assign
+        + "    return instance\n"
+    )
+
+
+def _tuple(items: list[str]) -> str:
+    return "(" + "".join(f"{item}, " for item in items) + ")"
+
