@@ -1,0 +1,74 @@
+"""Equinox: callable PyTrees and filtered transformations for JAX, under one name."""
+
+from typing import Any
+
+from eqx_filter import (
+    apply_updates,
+    combine,
+    filter,
+    filter_grad,
+    filter_jit,
+    filter_value_and_grad,
+    gradf,
+    is_array,
+    is_array_like,
+    is_inexact_array,
+    is_inexact_array_like,
+    jitf,
+    partition,
+    tree_at,
+    tree_check,
+    tree_equal,
+    tree_flatten_one_level,
+    value_and_grad_f,
+)
+from eqx_pytree import (
+    Module,
+    Partial,
+    field,
+    module_update_wrapper,
+    static_field,
+    tree_pformat,
+    tree_pprint,
+)
+
+from . import internal, nn
+
+__all__ = [
+    "Module",
+    "Partial",
+    "apply_updates",
+    "combine",
+    "field",
+    "filter",
+    "filter_grad",
+    "filter_jit",
+    "filter_value_and_grad",
+    "gradf",
+    "internal",
+    "is_array",
+    "is_array_like",
+    "is_inexact_array",
+    "is_inexact_array_like",
+    "jitf",
+    "module_update_wrapper",
+    "nn",
+    "partition",
+    "static_field",
+    "tree_at",
+    "tree_check",
+    "tree_equal",
+    "tree_flatten_one_level",
+    "tree_pformat",
+    "tree_pprint",
+    "value_and_grad_f",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("equinox")
+    message = f"module `{__name__}` has no attribute `{name}`"
+    raise AttributeError(message)

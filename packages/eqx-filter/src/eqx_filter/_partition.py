@@ -1,0 +1,200 @@
+"""Split a PyTree leaf by leaf, and put it together again: `filter`, `partition`, `combine`."""
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+import jax.tree_util as jtu
+import numpy as np
+from eqx_pytree import static_key
+
+IsLeaf = Callable[[Any], bool] | None
+
+
+def filter(
+    pytree: Any,
+    filter_spec: Any,
+    inverse: bool = False,
+    replace: Any = None,
+    is_leaf: IsLeaf = None,
+) -> Any:
+    """Keep the leaves that a filter holds for, and replace the others.
+
+    **Arguments:**
+
+    - `pytree`: any PyTree.
+    - `filter_spec`: a PyTree prefix of `pytree` whose leaves are booleans or functions
+        `leaf -> bool`; each speaks for the leaves below it. Often a single function.
+    - `inverse`: keep the others instead.
+    - `replace`: what stands for a leaf that is not kept.
+    - `is_leaf`: as in `jax.tree_util.tree_map`.
+
+    **Returns:** a PyTree with the structure of `pytree`.
+
+    **Raises:** `ValueError` if `filter_spec` is no prefix of `pytree`, or holds anything else.
+    """
+    leaves, structure = jtu.tree_flatten(pytree, is_leaf)
+    mask = filter_mask(pytree, leaves, filter_spec, is_leaf)
+    wanted = not inverse
+    kept = [leaf if m is wanted else replace for leaf, m in zip(leaves, mask, strict=True)]
+    return structure.unflatten(kept)
+
+
+def partition(
+    pytree: Any, filter_spec: Any, replace: Any = None, is_leaf: IsLeaf = None
+) -> tuple[Any, Any]:
+    """Split a PyTree in two: the leaves that a filter holds for, and the others.
+
+    **Arguments:** as [`filter`][].
+
+    **Returns:** two PyTrees with the structure of `pytree`; each has `replace` where the other has
+    the leaf. [`combine`][] undoes it.
+
+    **Raises:** as [`filter`][].
+    """
+    leaves, structure = jtu.tree_flatten(pytree, is_leaf)
+    mask = filter_mask(pytree, leaves, filter_spec, is_leaf)
+    pairs = list(zip(leaves, mask, strict=True))
+    return (
+        structure.unflatten([leaf if m else replace for leaf, m in pairs]),
+        structure.unflatten([replace if m else leaf for leaf, m in pairs]),
+    )
+
+
+def combine(*pytrees: Any, is_leaf: IsLeaf = None) -> Any:
+    """Put PyTrees of one structure together: at each place the first leaf that is not None.
+
+    **Arguments:**
+
+    - `pytrees`: one PyTree or more. Where the first has None, another may have a subtree.
+    - `is_leaf`: as in `jax.tree_util.tree_map`; None is a leaf in any case.
+
+    **Returns:** a PyTree.
+
+    **Raises:** `TypeError` if none is given, `ValueError` if the structures differ.
+    """
+    if not pytrees:
+        message = "`combine` puts PyTrees together; it was called with none."
+        raise TypeError(message)
+    leaf_here = _is_none if is_leaf is None else lambda node: node is None or is_leaf(node)
+    leaves, structure = jtu.tree_flatten(pytrees[0], leaf_here)
+    columns = [leaves]
+    for pytree in pytrees[1:]:
+        others, other_structure = jtu.tree_flatten(pytree, leaf_here)
+        if other_structure != structure:
+            return _combine_unlike(pytrees, leaf_here)
+        columns.append(others)
+    return structure.unflatten([_first(column) for column in zip(*columns, strict=True)])
+
+
+def hashable_partition(
+    pytree: Any, filter_spec: Any
+) -> tuple[tuple[Any, ...], tuple[Hashable, Any]]:
+    """Split a PyTree into leaves to trace and a value that can be a dictionary's key.
+
+    **Arguments:**
+
+    - `pytree`: any PyTree.
+    - `filter_spec`: as in [`filter`][].
+
+    **Returns:** `(dynamic_leaves, static)`. `static` holds the other leaves and the structure. Two
+    are equal when the structures are, and the leaves are by type and value; hashing it raises
+    `TypeError` if a leaf has no hash. [`hashable_combine`][] undoes it.
+
+    **Raises:** as [`filter`][].
+    """
+    leaves, structure = jtu.tree_flatten(pytree)
+    pairs = list(zip(leaves, filter_mask(pytree, leaves, filter_spec, None), strict=True))
+    dynamic = tuple(leaf if m else None for leaf, m in pairs)
+    static = StaticLeaves(None if m else leaf for leaf, m in pairs)
+    return dynamic, (static, structure)
+
+
+def hashable_combine(dynamic_leaves: Iterable[Any], static: tuple[Any, Any]) -> Any:
+    """Undo [`hashable_partition`][].
+
+    **Arguments:** the two values that it returned; the dynamic leaves may be others by now.
+
+    **Returns:** the PyTree.
+    """
+    static_leaves, structure = static
+    pairs = zip(dynamic_leaves, static_leaves, strict=True)
+    return structure.unflatten([s if d is None else d for d, s in pairs])
+
+
+class StaticLeaves(tuple):
+    """Leaves as a key: equal when each pair is, by type and value."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StaticLeaves):
+            return False
+        return static_key(tuple(self)) == static_key(tuple(other))
+
+    def __hash__(self) -> int:
+        return hash(static_key(tuple(self)))
+
+
+def filter_mask(
+    pytree: Any, leaves: list[Any], filter_spec: Any, is_leaf: IsLeaf
+) -> Iterable[bool]:
+    """Say for each leaf whether the filter holds."""
+    if isinstance(filter_spec, bool):
+        return [filter_spec] * len(leaves)
+    if callable(filter_spec) and jtu.all_leaves([filter_spec]):
+        return [bool(filter_spec(leaf)) for leaf in leaves]
+    mask: list[bool] = []
+
+    def extend(spec: Any, subtree: Any) -> None:
+        below = jtu.tree_leaves(subtree, is_leaf)
+        if isinstance(spec, (bool, np.bool_)):
+            mask.extend([bool(spec)] * len(below))
+        elif callable(spec):
+            mask.extend(bool(spec(leaf)) for leaf in below)
+        else:
+            message = (
+                "`filter_spec` must consist of booleans and callables only; it holds "
+                f"`{spec!r}`, a `{type(spec).__name__}`."
+            )
+            raise ValueError(message)
+
+    map_prefix(extend, filter_spec, pytree, name="filter_spec", whole="pytree")
+    return mask
+
+
+def map_prefix(function: Callable[..., Any], prefix: Any, *trees: Any, name: str, whole: str) -> None:
+    """Call `function` on each leaf of `prefix` and what the trees have there."""
+    try:
+        structure = jtu.tree_structure(prefix)
+        columns = [structure.flatten_up_to(tree) for tree in trees]
+    except ValueError:
+        try:
+            jtu.tree_map(lambda *_: None, prefix, *trees)
+        except ValueError as error:
+            told = str(error).replace("tree_map tree", name)
+            message = f"`{name}` is not a tree prefix of `{whole}`: {told}"
+            raise ValueError(message) from None
+        raise
+    for row in zip(jtu.tree_leaves(prefix), *columns, strict=True):
+        function(*row)
+
+
+def _combine_unlike(pytrees: tuple[Any, ...], leaf_here: Callable[[Any], bool]) -> Any:
+    """Combine where structures differ: allowed where the first has a leaf, None mostly."""
+    try:
+        return jtu.tree_map(lambda *column: _first(column), *pytrees, is_leaf=leaf_here)
+    except ValueError as error:
+        told = str(error).replace("tree_map tree", "pytrees[0]")
+        message = f"`combine` takes PyTrees of one structure: {told}"
+        raise ValueError(message) from None
+
+
+def _is_none(node: Any) -> bool:
+    return node is None
+
+
+def _first(column: tuple[Any, ...]) -> Any:
+    for leaf in column:
+        if leaf is not None:
+            return leaf
+    return None

@@ -1,0 +1,293 @@
+"""`jitf`, `gradf`, `value_and_grad_f`: the filter is passed, by function or as a tree of booleans."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.tree_util as jtu
+from eqx_pytree import Module, Partial, field, module_update_wrapper, static_key
+
+from .._predicates import is_array
+from ..trees._difference import first_difference
+from ._cache import as_tree, programs_of
+from ._grad import check_grad_keywords, value_and_grad_of_leaves
+from ._naming import function_name
+from ._options import Options, check_jit_keywords, known_options
+from ._programs import Programs
+
+
+class Filter:
+    """Which leaves of a sequence of arguments a user asked for: by function, or leaf by leaf."""
+
+    def __init__(self, caller: str, filter_fn: Any, filter_tree: Any) -> None:
+        if (filter_fn is None) == (filter_tree is None):
+            given = "neither" if filter_fn is None else "both"
+            message = (
+                "Precisely one of `filter_fn` and `filter_tree` must be passed to "
+                f"`{caller}`; {given} was."
+            )
+            raise ValueError(message)
+        if filter_fn is not None and not callable(filter_fn):
+            message = f"`filter_fn` of `{caller}` is {filter_fn!r}; it must be a function of a leaf."
+            raise TypeError(message)
+        self.caller = caller
+        self.fn: Callable[[Any], Any] | None = filter_fn
+        self.tree = filter_tree
+        self._check_booleans()
+
+    def _check_booleans(self) -> None:
+        for path, leaf in jtu.tree_flatten_with_path(self.tree)[0]:
+            if type(leaf) is not bool:
+                message = (
+                    f"Every leaf of `filter_tree` must be True or False; "
+                    f"`filter_tree{jtu.keystr(path)}` is {leaf!r}, passed to `{self.caller}`."
+                )
+                raise ValueError(message)
+
+    @property
+    def key(self) -> Any:
+        """What tells filters apart."""
+        leaves, structure = jtu.tree_flatten(self.tree)
+        return static_key(self.fn), tuple(leaves), structure
+
+    def mask(self, args: Sequence[Any]) -> list[bool]:
+        """Say of each leaf of the arguments whether it is asked for.
+
+        **Raises:** `ValueError` if `filter_tree` has another structure, saying where.
+        """
+        if self.fn is not None:
+            return [bool(self.fn(leaf)) for leaf in jtu.tree_leaves(args)]
+        structure = jtu.tree_structure(tuple(args))
+        for tree in (self.tree, (self.tree,)):
+            if jtu.tree_structure(tree) == structure:
+                return jtu.tree_leaves(tree)
+        is_row = isinstance(self.tree, tuple) and len(self.tree) == len(args)
+        path, told = first_difference(self.tree if is_row else (self.tree,), tuple(args))
+        if not is_row:
+            path = path[1:]
+        message = (
+            f"`filter_tree` of `{self.caller}` must have the structure of the inputs, as one tree "
+            f"for one input or a tuple with one for each; at `filter_tree{jtu.keystr(path)}`: "
+            f"{told}. Make it from the inputs, with `jax.tree.map(lambda _: False, ...)` and "
+            "`tree_at`."
+        )
+        raise ValueError(message)
+
+
+class JitfWrapper(Module):
+    """What `jitf` returns. It is a PyTree: what it wraps is its child."""
+
+    fun: Callable[..., Any]
+    options: Options = field(static=True)
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        return self.fun
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        fun = self.fun
+        return programs_of(fun, self.options)(fun, args, kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else Partial(self, instance)
+
+
+def jitf(
+    fun: Callable[..., Any], *, filter_fn: Any = None, filter_tree: Any = None, **kwargs: Any
+) -> Any:
+    """Compile a function; of its arguments, the leaves that a filter picks are traced.
+
+    **Arguments:**
+
+    - `fun`: a pure function.
+    - `filter_fn`: `leaf -> bool`, called on every leaf of every argument; where true the leaf is
+        traced, else it is static. `is_array_like` traces all that can be traced.
+    - `filter_tree`: a tree of booleans with the structure of the arguments: one tree for one
+        argument, or a tuple of trees. Arguments that `static_argnums` names are left out.
+        Precisely one of `filter_fn` and `filter_tree` is passed.
+    - `kwargs`: other arguments of `jax.jit`. A leaf is static if the filter says so, or if it is in
+        an argument named by `static_argnums` or `static_argnames`. `donate_argnums` donates the
+        traced leaves of those arguments.
+
+    **Returns:** a callable with the signature of `fun`.
+
+    **Raises:** `ValueError` if both or neither of `filter_fn` and `filter_tree` is passed, or a leaf
+    of `filter_tree` is no bool; `TypeError` for a keyword that `jax.jit` does not have. At a call:
+    `ValueError` that says where the structure of `filter_tree` differs, or which leaf is static and
+    cannot be hashed; `TypeError` naming the leaf that is traced and is no array.
+    """
+    options = _jitf_options(filter_fn, filter_tree, kwargs)
+    if not callable(fun):
+        message = f"`jitf` wraps a function; {fun!r} is not a callable object."
+        raise TypeError(message)
+    return module_update_wrapper(JitfWrapper(as_tree(fun), options))
+
+
+def _jitf_options(filter_fn: Any, filter_tree: Any, kwargs: dict[str, Any]) -> Options:
+    asked = Filter("jitf", filter_fn, filter_tree)
+    jit = dict(kwargs)
+    static_args = _as_tuple(jit.pop("static_argnums", ()))
+    static_names = _as_tuple(jit.pop("static_argnames", ()))
+    donated = _as_tuple(jit.pop("donate_argnums", ()))
+    check_jit_keywords("jitf", jit)
+
+    def filter(programs: Programs, tree: Any, leaves: Sequence[Any]) -> tuple[bool, ...]:
+        *fun, args, call_kwargs = tree
+        static = _static_positions(programs, static_args, static_names, len(args))
+        asked_of = [arg for i, arg in enumerate(args) if i not in static]
+        if asked.fn is None and call_kwargs:
+            message = (
+                f"`filter_tree` of `jitf` speaks of positional arguments; `{programs.name}` was "
+                f"called with the keywords {', '.join(f'`{name}`' for name in call_kwargs)}."
+            )
+            raise TypeError(message)
+        answers = iter(asked.mask(asked_of))
+        mask = [is_array(leaf) for leaf in jtu.tree_leaves(fun)]
+        for i, arg in enumerate(args):
+            count = len(jtu.tree_leaves(arg))
+            mask += [False if i in static else next(answers) for _ in range(count)]
+        for name in sorted(call_kwargs):
+            below = jtu.tree_leaves(call_kwargs[name])
+            mask += [name not in static_names and bool(asked.fn(leaf)) for leaf in below]
+        return tuple(mask)
+
+    key = "jitf", asked.key, static_key(kwargs)
+    return known_options(
+        key,
+        lambda: Options(
+            made_by=(_jitf_options, (filter_fn, filter_tree, kwargs)),
+            jit=jit,
+            donated_args=(lambda arg: arg in donated) if donated else None,
+            filter=filter,
+        ),
+    )
+
+
+def _static_positions(
+    programs: Programs, numbers: tuple[int, ...], names: tuple[str, ...], count: int
+) -> set[int]:
+    """Positions of the arguments that are static, by number or by name."""
+    positions = {number % count if number < 0 else number for number in numbers} if count else set()
+    signature = programs.binding.signature
+    if names and signature is not None:
+        positions |= {i for i, name in enumerate(signature.parameters) if name in names}
+    return positions
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, (int, str)) else tuple(value)
+
+
+class ValueAndGradfWrapper(Module):
+    """What `value_and_grad_f` returns. It is a PyTree: what it wraps is its child."""
+
+    fun: Callable[..., Any]
+    filter: Filter = field(static=True)
+    argnums: int | tuple[int, ...] = field(static=True)
+    has_aux: bool = field(static=True)
+    gradkwargs: dict[str, Any] = field(static=True)
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        return self.fun
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        positions = _positions(self.fun, self.argnums, len(args))
+        chosen = tuple(args[i] for i in positions)
+
+        def of_chosen(chosen: tuple[Any, ...]) -> Any:
+            merged = list(args)
+            for i, arg in zip(positions, chosen, strict=True):
+                merged[i] = arg
+            return self.fun(*merged, **kwargs)
+
+        mask = self.filter.mask(chosen)
+        value, gradients = value_and_grad_of_leaves(
+            of_chosen, chosen, mask, has_aux=self.has_aux, **self.gradkwargs
+        )
+        return value, gradients[0] if isinstance(self.argnums, int) else gradients
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else Partial(self, instance)
+
+
+class GradfWrapper(ValueAndGradfWrapper):
+    """What `gradf` returns."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        value, gradient = super().__call__(*args, **kwargs)
+        return (gradient, value[1]) if self.has_aux else gradient
+
+
+def gradf(
+    fun: Callable[..., Any], *, filter_fn: Any = None, filter_tree: Any = None, **kwargs: Any
+) -> Any:
+    """Make a function that computes the gradient of `fun` with respect to the leaves of a filter.
+
+    **Arguments:**
+
+    - `fun`: a pure function that returns a floating scalar of shape `()`.
+    - `filter_fn`: `leaf -> bool`, called on every leaf of the arguments that `argnums` names; where
+        true the leaf is differentiated. `is_inexact_array` picks all floating JAX arrays.
+    - `filter_tree`: a tree of booleans with the structure of those arguments: one tree for one
+        argument, or a tuple of trees. Precisely one of `filter_fn` and `filter_tree` is passed.
+    - `kwargs`: other arguments of `jax.grad`: `argnums`, `has_aux`, `holomorphic`, ...
+
+    **Returns:** a callable that returns the gradient: for an int `argnums` with the structure of
+    that argument, for a sequence a tuple of such. It is None for each leaf that is not
+    differentiated. With `has_aux`, `(gradient, aux)`, as `jax.grad`.
+
+    **Raises:** `ValueError` if both or neither of `filter_fn` and `filter_tree` is passed, or a leaf
+    of `filter_tree` is no bool; `TypeError` for a keyword that `jax.grad` does not have. At a call:
+    `ValueError` that says where the structure of `filter_tree` differs, `TypeError` if `argnums`
+    names an argument that was not passed by position.
+    """
+    return _make_grad(GradfWrapper, "gradf", fun, Filter("gradf", filter_fn, filter_tree), kwargs)
+
+
+def value_and_grad_f(
+    fun: Callable[..., Any], *, filter_fn: Any = None, filter_tree: Any = None, **kwargs: Any
+) -> Any:
+    """Make a function that computes the value of `fun`, and what [`gradf`][] computes.
+
+    **Arguments:** as [`gradf`][].
+
+    **Returns:** a callable that returns `(value, gradient)`; with `has_aux`,
+    `((value, aux), gradient)`, as `jax.value_and_grad`.
+
+    **Raises:** as [`gradf`][].
+    """
+    asked = Filter("value_and_grad_f", filter_fn, filter_tree)
+    return _make_grad(ValueAndGradfWrapper, "value_and_grad_f", fun, asked, kwargs)
+
+
+def _make_grad(
+    wrapper: type[ValueAndGradfWrapper],
+    caller: str,
+    fun: Callable[..., Any],
+    asked: Filter,
+    kwargs: dict[str, Any],
+) -> Any:
+    if not callable(fun):
+        message = f"`{caller}` wraps a function; {fun!r} is not a callable object."
+        raise TypeError(message)
+    gradkwargs = dict(kwargs)
+    argnums = gradkwargs.pop("argnums", 0)
+    has_aux = gradkwargs.pop("has_aux", False)
+    check_grad_keywords(caller, gradkwargs)
+    argnums = argnums if isinstance(argnums, int) else tuple(argnums)
+    return module_update_wrapper(wrapper(fun, asked, argnums, has_aux, gradkwargs))
+
+
+def _positions(fun: Any, argnums: int | tuple[int, ...], count: int) -> tuple[int, ...]:
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
+    for number in numbers:
+        if not -count <= number < count:
+            message = (
+                f"`argnums={argnums}` asks for argument {number} of `{function_name(fun)}`, which "
+                f"was called with {count} by position. Pass what is differentiated by position."
+            )
+            raise TypeError(message)
+    return tuple(number % count for number in numbers)

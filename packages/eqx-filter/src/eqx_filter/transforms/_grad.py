@@ -1,0 +1,168 @@
+"""`filter_grad`, `filter_value_and_grad`: differentiate the floating arrays of the first argument."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.tree_util as jtu
+from eqx_pytree import Module, Partial, field, module_update_wrapper
+
+from .._predicates import ARRAY_TYPES, is_inexact
+
+_T = TypeVar("_T")
+_GRAD_PARAMETERS = tuple(
+    name
+    for name in list(inspect.signature(jax.value_and_grad).parameters)[1:]
+    if name not in ("argnums", "has_aux")
+)
+
+
+def value_and_grad_of_leaves(
+    fun: Callable[[Any], Any], tree: Any, mask: Sequence[bool], **options: Any
+) -> tuple[Any, Any]:
+    """Differentiate `fun(tree)` with respect to the leaves of `tree` that `mask` picks.
+
+    Returns what `jax.value_and_grad` does; the gradient has the structure of `tree`, and None for
+    every other leaf.
+    """
+    leaves, structure = jtu.tree_flatten(tree)
+    picked = [leaf for leaf, m in zip(leaves, mask, strict=True) if m]
+
+    def of_picked(picked: Sequence[Any]) -> Any:
+        remaining = iter(picked)
+        merged = [next(remaining) if m else leaf for leaf, m in zip(leaves, mask, strict=True)]
+        return fun(structure.unflatten(merged))
+
+    value, gradients = jax.value_and_grad(of_picked, **options)(picked)
+    remaining = iter(gradients)
+    return value, structure.unflatten([next(remaining) if m else None for m in mask])
+
+
+def _is_differentiable(leaf: Any) -> bool:
+    return isinstance(leaf, ARRAY_TYPES) and is_inexact(leaf.dtype)
+
+
+class ValueAndGradWrapper(Module):
+    """A callable that returns value and gradient. It is a PyTree: what it wraps is its child."""
+
+    fun: Callable[..., Any]
+    has_aux: bool = field(static=True)
+    gradkwargs: dict[str, Any] = field(static=True)
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        return self.fun
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if not args:
+            raise TypeError(_no_first_argument(kwargs))
+        first, *others = args
+
+        def of_first(first: Any) -> Any:
+            return self.fun(first, *others, **kwargs)
+
+        mask = [_is_differentiable(leaf) for leaf in jtu.tree_leaves(first)]
+        return value_and_grad_of_leaves(
+            of_first, first, mask, has_aux=self.has_aux, **self.gradkwargs
+        )
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else Partial(self, instance)
+
+
+class GradWrapper(ValueAndGradWrapper):
+    """A callable that returns the gradient, and the auxiliary output if there is one."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        value, gradient = super().__call__(*args, **kwargs)
+        return (gradient, value[1]) if self.has_aux else gradient
+
+
+def filter_value_and_grad(
+    fun: Callable[..., Any] | None = None, *, has_aux: bool = False, **gradkwargs: Any
+) -> Any:
+    """Make a function that computes the value of `fun` and its gradient.
+
+    The gradient is taken with respect to every floating or complex array, JAX's or NumPy's, in
+    the first argument, which may be any PyTree. To differentiate several arguments, pass them as a
+    tuple; to differentiate fewer leaves, [`partition`][] first.
+
+    **Arguments:**
+
+    - `fun`: a pure function that returns a scalar of shape `()`, floating; or a pair of that and
+        any auxiliary output, if `has_aux`. Without it, a decorator is returned.
+    - `has_aux`: whether `fun` returns such a pair.
+    - `gradkwargs`: other arguments of `jax.value_and_grad`, such as `holomorphic`.
+
+    **Returns:** a callable that returns `(value, gradient)`, or `((value, aux), gradient)`. The
+    gradient has the structure of the first argument, with None for leaves that are no such arrays;
+    elsewhere its shapes and dtypes.
+
+    **Raises:** `ValueError` if `argnums` is passed; `TypeError` for a keyword that
+    `jax.value_and_grad` does not have. At a call: `TypeError` without a positional argument.
+    """
+    return _make(ValueAndGradWrapper, "filter_value_and_grad", fun, has_aux, gradkwargs)
+
+
+def filter_grad(
+    fun: Callable[..., Any] | None = None, *, has_aux: bool = False, **gradkwargs: Any
+) -> Any:
+    """Make a function that computes the gradient of `fun`.
+
+    **Arguments:** as [`filter_value_and_grad`][].
+
+    **Returns:** a callable that returns the gradient, or `(gradient, aux)` if `has_aux`.
+
+    **Raises:** as [`filter_value_and_grad`][].
+    """
+    return _make(GradWrapper, "filter_grad", fun, has_aux, gradkwargs)
+
+
+def _make(
+    wrapper: type[ValueAndGradWrapper],
+    caller: str,
+    fun: Callable[..., Any] | None,
+    has_aux: bool,
+    gradkwargs: dict[str, Any],
+) -> Any:
+    if "argnums" in gradkwargs:
+        message = (
+            f"`argnums` should not be passed to `{caller}`, which differentiates the first "
+            "argument. If you need to differentiate multiple objects, pass them as one tuple."
+        )
+        raise ValueError(message)
+    check_grad_keywords(caller, gradkwargs)
+    if fun is None:
+        return functools.partial(_make, wrapper, caller, has_aux=has_aux, gradkwargs=gradkwargs)
+    if not callable(fun):
+        message = f"`{caller}` wraps a function; {fun!r} is not a callable object."
+        raise TypeError(message)
+    return module_update_wrapper(wrapper(fun, has_aux, gradkwargs))
+
+
+def check_grad_keywords(caller: str, gradkwargs: dict[str, Any]) -> None:
+    """Refuse a keyword that `jax.value_and_grad` does not have.
+
+    **Raises:** `TypeError`.
+    """
+    for name in gradkwargs:
+        if name not in _GRAD_PARAMETERS:
+            known = ", ".join(f"`{parameter}`" for parameter in _GRAD_PARAMETERS)
+            message = f"`{caller}` got an unexpected keyword argument `{name}`; it takes {known}."
+            raise TypeError(message)
+
+
+def _no_first_argument(kwargs: dict[str, Any]) -> str:
+    names = "`equinox.filter_{grad, value_and_grad}`"
+    if kwargs:
+        given = ", ".join(f"`{name}`" for name in kwargs)
+        return (
+            f"Functions wrapped with {names} must have their first argument passed by position, "
+            f"not keyword, as it is what is differentiated. Passed by keyword: {given}."
+        )
+    return (
+        f"Functions wrapped with {names} must have at least one positional argument, as the first "
+        "is what is differentiated. None was passed."
+    )

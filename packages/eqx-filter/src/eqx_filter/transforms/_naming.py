@@ -1,0 +1,44 @@
+"""Names for the leaves of a call, for messages: `x['a'][0]` is in the argument called `x`."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax.tree_util as jtu
+
+
+def function_name(fun: Any) -> str:
+    """The name of a function, or of the type of a callable that has none."""
+    return getattr(fun, "__qualname__", None) or type(fun).__qualname__
+
+
+def leaf_names(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[str]:
+    """Name each leaf of `(args, kwargs)`, in the order of flattening."""
+    positional, variadic = _parameters(fun)
+    names = []
+    for i, arg in enumerate(args):
+        root = positional[i] if i < len(positional) else f"{variadic}[{i - len(positional)}]"
+        names.extend(_paths(root, arg))
+    for name in sorted(kwargs):
+        names.extend(_paths(name, kwargs[name]))
+    return names
+
+
+def callable_names(fun: Any) -> list[str]:
+    """Name each leaf of a callable that is itself a PyTree."""
+    return list(_paths(function_name(fun), fun))
+
+
+def _paths(root: str, tree: Any) -> list[str]:
+    return [f"{root}{jtu.keystr(path)}" for path, _ in jtu.tree_flatten_with_path(tree)[0]]
+
+
+def _parameters(fun: Callable[..., Any]) -> tuple[list[str], str]:
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+    except (TypeError, ValueError):
+        return [], "args"
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    positional = [p.name for p in parameters if p.kind in kinds]
+    variadic = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL]
+    return positional, (variadic or ["args"])[0]

@@ -1,0 +1,324 @@
+"""The programs of a jitted function, found again at each call.
+
+Per call: one flatten, one tuple of the leaves' types, one or two dictionary look-ups, `jax.jit`'s
+own call on the traced leaves in a row, one unflatten. All else is worked out once, when a call of
+a new kind comes, and is kept with the function itself: when the function dies, its programs do.
+"""
+
+import operator
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+from eqx_pytree import static_key
+
+from .._predicates import ARRAY_TYPES, is_array_like
+from ._binding import Binding
+from ._donation import begin_quiet, end_quiet, refuse_donated_twice
+from ._naming import callable_names, leaf_names
+from ._options import Options
+
+_MOST_PLANS = 4096
+"""Kinds of calls kept for one function, and static values for one kind; the oldest goes."""
+
+_LEAF = jtu.tree_structure(0)
+
+
+class Programs:
+    """What has been compiled for one function under one set of options.
+
+    `fun` is the function itself where it is no PyTree. Otherwise it is None, and the callable of
+    each call is flattened with the arguments: its arrays are inputs, the rest is static.
+    """
+
+    def __init__(self, options: Options, fun: Callable[..., Any] | None, like: Any) -> None:
+        self.options = options
+        self.fun = fun
+        self.binding = Binding(like)
+        self.name = getattr(like, "__name__", None) or type(like).__name__
+        self.plans: dict[Hashable, Plan] = {}
+        self.plans_by_mask: dict[Hashable, Plan] = {}
+
+    def __call__(self, fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the program of this call, compiling it if there is none."""
+        program, dynamic = self.find(fun, args, kwargs)
+        return program(dynamic)
+
+    def find(
+        self,
+        fun: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        array_types: tuple[type, ...] = ARRAY_TYPES,
+    ) -> tuple["Program", Sequence[Any]]:
+        """The program of a call, and the leaves to pass to it."""
+        if kwargs or len(args) < self.binding.full:
+            args, kwargs = self.binding(args, kwargs)
+        tree = (args, kwargs) if self.fun is not None else (fun, args, kwargs)
+        leaves, structure = jtu.tree_flatten(tree)
+        key: Hashable = structure, tuple(map(type, leaves))
+        traced: tuple[bool, ...] | None = None
+        if self.options.filter is not None:
+            traced = self.options.filter(self, tree, leaves)
+            key = key, traced
+        elif array_types is not ARRAY_TYPES:
+            key = key, array_types
+        plan = self.plans.get(key)
+        if plan is None:
+            if traced is None:
+                traced = tuple(isinstance(leaf, array_types) for leaf in leaves)
+            plan = self._plan(structure, leaves, traced)
+            _keep(self.plans, key, plan)
+        return plan.find(leaves), plan.dynamic(leaves)
+
+    def _plan(self, structure: Any, leaves: Sequence[Any], traced: tuple[bool, ...]) -> "Plan":
+        """The plan of calls that trace these leaves, be they arrays of JAX or of NumPy."""
+        static_types = tuple(
+            type(leaf) for leaf, is_traced in zip(leaves, traced, strict=True) if not is_traced
+        )
+        key = structure, traced, static_types
+        if key not in self.plans_by_mask:
+            _keep(self.plans_by_mask, key, Plan(self, structure, leaves, traced))
+        return self.plans_by_mask[key]
+
+    def apply(self, tree: Any) -> Any:
+        """Call the function on what was flattened, put together again."""
+        if self.fun is not None:
+            args, kwargs = tree
+            return self.fun(*args, **kwargs)
+        fun, args, kwargs = tree
+        return fun(*args, **kwargs)
+
+    def names(self, structure: Any) -> list[str]:
+        """Name each leaf of a call with this structure by argument and path."""
+        *fun, args, kwargs = structure.unflatten(range(structure.num_leaves))
+        like = self.fun or fun[0]
+        return [name for f in fun for name in callable_names(f)] + leaf_names(like, args, kwargs)
+
+
+class Plan:
+    """What calls have in common that trace the same leaves of the same structure."""
+
+    def __init__(
+        self, programs: Programs, structure: Any, leaves: Sequence[Any], traced: Sequence[bool]
+    ) -> None:
+        self.programs = programs
+        self.structure = structure
+        self.dynamic_places = [i for i, is_traced in enumerate(traced) if is_traced]
+        self.static_places = [i for i, is_traced in enumerate(traced) if not is_traced]
+        self.dynamic = _getter(self.dynamic_places)
+        self.static = _getter(self.static_places)
+        self.donated = self._donated()
+        self.by_value = all(_is_own_key(leaves[i]) for i in self.static_places)
+        self.variants: dict[Hashable, Program] = {}
+
+    def find(self, leaves: Sequence[Any]) -> "Program":
+        """The program for the static leaves among `leaves`."""
+        static = self.static(leaves)
+        try:
+            key = static if self.by_value else tuple(map(_leaf_key, static))
+            program = self.variants.get(key)
+        except TypeError as error:
+            raise ValueError(self._unhashable(static)) from error
+        if program is None:
+            program = Program(self, static)
+            _keep(self.variants, key, program)
+        return program
+
+    def merge(self, dynamic: Sequence[Any], static: Sequence[Any]) -> Any:
+        """Put traced and static leaves together into the tree that was flattened."""
+        leaves: list[Any] = [None] * self.structure.num_leaves
+        for place, leaf in zip(self.dynamic_places, dynamic, strict=True):
+            leaves[place] = leaf
+        for place, leaf in zip(self.static_places, static, strict=True):
+            leaves[place] = leaf
+        return self.structure.unflatten(leaves)
+
+    def same_call(self, other: "Plan") -> bool:
+        """Whether two plans trace the same leaves of the same structure."""
+        return self.structure == other.structure and self.dynamic_places == other.dynamic_places
+
+    def names(self) -> list[str]:
+        """Name each traced leaf."""
+        names = self.programs.names(self.structure)
+        return [names[i] for i in self.dynamic_places]
+
+    def _donated(self) -> tuple[int, ...]:
+        """Which of the traced leaves are donated, by their position among them."""
+        donate = self.programs.options.donated_args
+        *fun, args, _ = self.structure.children()
+        if donate is None:
+            return ()
+        given: list[bool] = [donate(-1)] * sum(part.num_leaves for part in fun)
+        for i, arg in enumerate(args.children()):
+            given += [donate(i)] * arg.num_leaves
+        given += [donate(-1)] * (self.structure.num_leaves - len(given))
+        return tuple(i for i, place in enumerate(self.dynamic_places) if given[place])
+
+    def _unhashable(self, static: Sequence[Any]) -> str:
+        names = self.programs.names(self.structure)
+        for place, leaf in zip(self.static_places, static, strict=True):
+            try:
+                hash(_leaf_key(leaf))
+            except TypeError as error:
+                why = "the filter holds it static" if is_array_like(leaf) else "it is no array"
+                told = f"`{names[place]}`, a `{type(leaf).__name__}` ({why}; {error})"
+                break
+        else:
+            told = "A static leaf"
+        return (
+            f"{told}, passed to `{self.programs.name}`, can be neither traced nor hashed. Pass an "
+            "array, and one that the filter traces; or a value that has a hash, such as a tuple or "
+            "a frozenset; or register its type as a PyTree node, so that its leaves are seen."
+        )
+
+
+class Program:
+    """A function with its static leaves fixed: `jax.jit` over the traced leaves in a row."""
+
+    def __init__(self, plan: Plan, static: Sequence[Any]) -> None:
+        self.plan = plan
+        self.static = static
+        self.layout: Layout | None = None
+        self.quiet = plan.programs.options.silences
+
+        def traced(*dynamic: Any) -> Any:
+            return self._trace(dynamic)
+
+        traced.__name__ = traced.__qualname__ = plan.programs.name
+        jit = plan.programs.options.jit
+        self.jitted = jax.jit(traced, donate_argnums=plan.donated or None, **jit)
+
+    def __call__(self, dynamic: Sequence[Any]) -> Any:
+        """Run it, and give the output its structure."""
+        if self.plan.donated:
+            return self._call_donating(dynamic)
+        try:
+            return self.rebuild(self.jitted(*dynamic))
+        except TypeError:
+            self._refuse_untraceable(dynamic)
+            raise
+
+    def rebuild(self, out: Any) -> Any:
+        """Give what `jitted` returned the structure in which the function returned it."""
+        if type(out) is tuple:
+            return self.layout.rebuild(out)  # type: ignore[union-attr]
+        if type(out) is Output:
+            return out.layout.rebuild(out.arrays)
+        return out
+
+    def _trace(self, dynamic: Sequence[Any]) -> Any:
+        """Call the function, and return its arrays in a row if they are laid out as before.
+
+        A tuple is what `jax.jit` returns fastest. The static leaves and the structure may change
+        from one shape of the inputs to another; where they do, they travel with the arrays.
+        """
+        if self.quiet:
+            begin_quiet()
+        out = self.plan.programs.apply(self.plan.merge(dynamic, self.static))
+        leaves, structure = jtu.tree_flatten(out)
+        layout = Layout(leaves, structure)
+        arrays = [leaf for leaf in leaves if isinstance(leaf, ARRAY_TYPES)]
+        if self.layout is None:
+            self.layout = layout
+        if self.layout != layout:
+            return Output(layout, arrays)
+        return arrays[0] if structure == _LEAF and arrays else tuple(arrays)
+
+    def _call_donating(self, dynamic: Sequence[Any]) -> Any:
+        refuse_donated_twice(dynamic, self.plan.donated, self.plan.names)
+        try:
+            return self.rebuild(self.jitted(*dynamic))
+        except TypeError:
+            self._refuse_untraceable(dynamic)
+            raise
+        finally:
+            end_quiet()
+
+    def _refuse_untraceable(self, dynamic: Sequence[Any]) -> None:
+        for name, leaf in zip(self.plan.names(), dynamic, strict=True):
+            if not is_array_like(leaf):
+                kind = f"`{type(leaf).__name__}`"
+                if hasattr(leaf, "dtype"):
+                    kind += f" of dtype `{leaf.dtype}`"
+                message = (
+                    f"`{name}`, a {kind} passed to `{self.plan.programs.name}`, is to be traced, "
+                    "and JAX has no such arrays. Pass numbers, or a tuple instead of an array."
+                )
+                raise TypeError(message) from None
+
+
+class Layout:
+    """The structure of an output, and its static leaves with their places."""
+
+    __slots__ = ("static", "structure")
+
+    def __init__(self, leaves: Sequence[Any], structure: Any) -> None:
+        self.structure = structure
+        self.static = [
+            (place, leaf)
+            for place, leaf in enumerate(leaves)
+            if not isinstance(leaf, ARRAY_TYPES)
+        ]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Layout) or self.structure != other.structure:
+            return False
+        return static_key(self.static) == static_key(other.static)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def rebuild(self, arrays: Sequence[Any]) -> Any:
+        """Put the output together from its arrays."""
+        leaves = list(arrays)
+        for place, leaf in self.static:
+            leaves.insert(place, leaf)
+        return self.structure.unflatten(leaves)
+
+
+class Output:
+    """Arrays with a layout that belongs to one trace alone."""
+
+    __slots__ = ("arrays", "layout")
+
+    def __init__(self, layout: Layout, arrays: Sequence[Any]) -> None:
+        self.layout = layout
+        self.arrays = arrays
+
+
+jtu.register_pytree_node(
+    Output,
+    lambda output: (output.arrays, (output.layout,)),
+    lambda aux, arrays: Output(*aux, arrays),
+)
+
+
+def _getter(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    if len(places) > 1:
+        return operator.itemgetter(*places)
+    if not places:
+        return lambda leaves: ()
+    place = places[0]
+    return lambda leaves: (leaves[place],)
+
+
+def _leaf_key(leaf: Any) -> Hashable:
+    """The key of a static leaf; refused if it has no hash, since it could change under a program.
+
+    **Raises:** `TypeError`.
+    """
+    hash(leaf)
+    return static_key(leaf)
+
+
+def _is_own_key(leaf: Any) -> bool:
+    """Whether leaves of this type are told apart by themselves, without `static_key`."""
+    key = static_key(leaf)
+    return isinstance(key, tuple) and len(key) == 2 and key[1] is leaf
+
+
+def _keep(table: dict[Hashable, Any], key: Hashable, value: Any) -> None:
+    if len(table) >= _MOST_PLANS:
+        table.pop(next(iter(table)), None)
+    table[key] = value

@@ -1,0 +1,12 @@
+"""What is done to PyTrees as a whole: replace nodes, look at the structure, add updates."""
+
+from ._at import tree_at
+from ._check import tree_check, tree_flatten_one_level
+from ._updates import apply_updates
+
+__all__ = [
+    "apply_updates",
+    "tree_at",
+    "tree_check",
+    "tree_flatten_one_level",
+]

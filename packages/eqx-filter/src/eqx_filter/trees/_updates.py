@@ -1,0 +1,62 @@
+"""`apply_updates`: one step of training, where the optimiser's updates have gaps."""
+
+from typing import Any
+
+import jax.tree_util as jtu
+
+
+def apply_updates(model: Any, updates: Any) -> Any:
+    """Add updates to a model, leaf by leaf, and leave a leaf alone where its update is None.
+
+    **Arguments:**
+
+    - `model`: any PyTree.
+    - `updates`: a PyTree of the same structure, with None where nothing is to be added; a None may
+        stand for a whole subtree. It is what an Optax optimiser's `update` returns.
+
+    **Returns:** a PyTree with the structure of `model`; dtypes follow `leaf + update`.
+
+    **Raises:** `ValueError` if the structures differ; `TypeError` naming the leaf if an update is
+    there and the leaf cannot be added to.
+    """
+    additions, structure = jtu.tree_flatten(updates, is_leaf=_is_none)
+    try:
+        nodes = structure.flatten_up_to(model)
+    except ValueError:
+        raise ValueError(_structures_differ(model, updates)) from None
+    try:
+        sums = [
+            node if addition is None else node + addition
+            for node, addition in zip(nodes, additions, strict=True)
+        ]
+    except TypeError as error:
+        raise TypeError(_cannot_add(nodes, updates, error)) from error
+    return structure.unflatten(sums)
+
+
+def _is_none(node: Any) -> bool:
+    return node is None
+
+
+def _structures_differ(model: Any, updates: Any) -> str:
+    told = "they differ"
+    try:
+        jtu.tree_map(lambda *_: None, updates, model, is_leaf=_is_none)
+    except ValueError as error:
+        told = str(error).replace("tree_map tree", "updates")
+    return f"`updates` must have the structure of `model`, with None for no update: {told}"
+
+
+def _cannot_add(nodes: list[Any], updates: Any, error: TypeError) -> str:
+    paths = jtu.tree_flatten_with_path(updates, is_leaf=_is_none)[0]
+    for node, (path, addition) in zip(nodes, paths, strict=True):
+        try:
+            _ = addition is None or node + addition
+        except TypeError:
+            where = jtu.keystr(path)
+            return (
+                f"`updates{where}` is a `{type(addition).__name__}` and `model{where}` a "
+                f"`{type(node).__name__}`, and they cannot be added: {error}. Put None into "
+                "`updates` where `model` is not to be updated."
+            )
+    return str(error)
