@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 import numpy as np
+
 from eqx_pytree import static_key
 
 IsLeaf = Callable[[Any], bool] | None
@@ -162,7 +163,9 @@ def filter_mask(
     return mask
 
 
-def map_prefix(function: Callable[..., Any], prefix: Any, *trees: Any, name: str, whole: str) -> None:
+def map_prefix(
+    function: Callable[..., Any], prefix: Any, *trees: Any, name: str, whole: str
+) -> None:
     """Call `function` on each leaf of `prefix` and what the trees have there."""
     try:
         structure = jtu.tree_structure(prefix)

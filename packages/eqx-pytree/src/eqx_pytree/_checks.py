@@ -155,9 +155,10 @@ def _hides_a_pytree(function: Any) -> bool:
     return unwrapped is not function
 
 
-def _method_assigned(cls: type, name: str, method: Callable[..., Any]) -> str:
+def _method_assigned(cls: type, name: str, method: BoundMethod) -> str:
+    target, given = f"{cls.__qualname__}.{name}", method.__func__.__name__
     return (
-        f"Cannot assign methods in __init__: `{cls.__qualname__}.{name}` would hold `self.{method.__name__}`, "
-        f"which holds `self` again, so that the instance would be no tree. Define a method "
-        f"`{name}` that calls `self.{method.__name__}`, or make `{name}` a property."
+        f"Cannot assign methods in __init__: `{target}` would hold `self.{given}`, which holds "
+        f"`self` again, so that the instance would be no tree. Define a method `{name}` that calls "
+        f"`self.{given}`, or make `{name}` a property."
     )

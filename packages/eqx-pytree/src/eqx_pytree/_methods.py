@@ -98,11 +98,14 @@ def _surely_equal(one: Any, other: Any) -> bool:
     if one_structure != other_structure:
         return False
     return all(
-        a is b
-        or (not isinstance(a, jax.core.Tracer) and not isinstance(b, jax.core.Tracer))
-        and bool(tree_equal(a, b))
-        for a, b in zip(one_leaves, other_leaves, strict=True)
+        one_leaf is other_leaf
+        or (_known(one_leaf, other_leaf) and tree_equal(one_leaf, other_leaf))
+        for one_leaf, other_leaf in zip(one_leaves, other_leaves, strict=True)
     )
+
+
+def _known(*leaves: Any) -> bool:
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 
 def _hash_or_none(leaf: Any) -> int | None:

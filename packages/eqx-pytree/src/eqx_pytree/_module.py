@@ -82,24 +82,26 @@ class ModuleMeta(abc.ABCMeta):
         Layout(cls, children, static).register()
         return cls
 
-    def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
-        """Build an instance: `__init__`, converters, checks; then it is frozen."""
-        new = cls.__new__
-        instance = _new(cls) if new is _new else new(cls, *args, **kwargs)
-        if type(instance) is not cls and not isinstance(instance, cls):
+    if not typing.TYPE_CHECKING:  # or checkers would take this for the constructor's signature
+
+        def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
+            """Build an instance: `__init__`, converters, checks; then it is frozen."""
+            new = cls.__new__
+            instance = _new(cls) if new is _new else new(cls, *args, **kwargs)
+            if type(instance) is not cls and not isinstance(instance, cls):
+                return instance
+            checks = cls._checks
+            identity = id(instance)
+            _begin(identity)
+            try:
+                cls.__init__(instance, *args, **kwargs)
+                if checks.needed:
+                    checks.complete(instance)
+            finally:
+                _end(identity)
+            if checks.check_inits:
+                checks.check_init(instance)
             return instance
-        checks = cls._checks
-        identity = id(instance)
-        _begin(identity)
-        try:
-            cls.__init__(instance, *args, **kwargs)
-            if checks.needed:
-                checks.complete(instance)
-        finally:
-            _end(identity)
-        if checks.check_inits:
-            checks.check_init(instance)
-        return instance
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -181,6 +183,7 @@ def _frozen(instance: Module, name: str, action: str) -> str:
             f"{fields}). Annotate it in the class body, `{name}: ...`, to make it a field."
         )
     return (
-        f"cannot {action} field '{name}': a Module is frozen once its `__init__` is done, and this `{cls}` is. Make a "
-        f"changed copy with `tree_at(lambda m: m.{name}, module, value)` or `dataclasses.replace`."
+        f"cannot {action} field '{name}': a Module is frozen once its `__init__` is done, and this "
+        f"`{cls}` is. Make a changed copy with `tree_at(lambda m: m.{name}, module, value)` or "
+        "`dataclasses.replace`."
     )

@@ -152,4 +152,3 @@ def _source(children: tuple[str, ...], static: tuple[str, ...]) -> str:
 
 def _tuple(items: list[str]) -> str:
     return "(" + "".join(f"{item}, " for item in items) + ")"
-

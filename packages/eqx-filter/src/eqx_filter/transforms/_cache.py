@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax.tree_util as jtu
+
 from eqx_pytree import BoundMethod, Partial
 
 from ._options import Options

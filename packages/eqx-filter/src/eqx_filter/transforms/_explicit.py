@@ -1,77 +1,19 @@
-"""`jitf`, `gradf`, `value_and_grad_f`: the filter is passed, by function or as a tree of booleans."""
+"""`jitf`, `gradf`, `value_and_grad_f`: the filter is passed, as a function or as booleans."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.tree_util as jtu
+
 from eqx_pytree import Module, Partial, field, module_update_wrapper, static_key
 
-from .._predicates import is_array
-from ..trees._difference import first_difference
+from .._predicates import is_array, is_inexact_array_like
+from ._asked import Filter
 from ._cache import as_tree, programs_of
 from ._grad import check_grad_keywords, value_and_grad_of_leaves
 from ._naming import function_name
 from ._options import Options, check_jit_keywords, known_options
 from ._programs import Programs
-
-
-class Filter:
-    """Which leaves of a sequence of arguments a user asked for: by function, or leaf by leaf."""
-
-    def __init__(self, caller: str, filter_fn: Any, filter_tree: Any) -> None:
-        if (filter_fn is None) == (filter_tree is None):
-            given = "neither" if filter_fn is None else "both"
-            message = (
-                "Precisely one of `filter_fn` and `filter_tree` must be passed to "
-                f"`{caller}`; {given} was."
-            )
-            raise ValueError(message)
-        if filter_fn is not None and not callable(filter_fn):
-            message = f"`filter_fn` of `{caller}` is {filter_fn!r}; it must be a function of a leaf."
-            raise TypeError(message)
-        self.caller = caller
-        self.fn: Callable[[Any], Any] | None = filter_fn
-        self.tree = filter_tree
-        self._check_booleans()
-
-    def _check_booleans(self) -> None:
-        for path, leaf in jtu.tree_flatten_with_path(self.tree)[0]:
-            if type(leaf) is not bool:
-                message = (
-                    f"Every leaf of `filter_tree` must be True or False; "
-                    f"`filter_tree{jtu.keystr(path)}` is {leaf!r}, passed to `{self.caller}`."
-                )
-                raise ValueError(message)
-
-    @property
-    def key(self) -> Any:
-        """What tells filters apart."""
-        leaves, structure = jtu.tree_flatten(self.tree)
-        return static_key(self.fn), tuple(leaves), structure
-
-    def mask(self, args: Sequence[Any]) -> list[bool]:
-        """Say of each leaf of the arguments whether it is asked for.
-
-        **Raises:** `ValueError` if `filter_tree` has another structure, saying where.
-        """
-        if self.fn is not None:
-            return [bool(self.fn(leaf)) for leaf in jtu.tree_leaves(args)]
-        structure = jtu.tree_structure(tuple(args))
-        for tree in (self.tree, (self.tree,)):
-            if jtu.tree_structure(tree) == structure:
-                return jtu.tree_leaves(tree)
-        is_row = isinstance(self.tree, tuple) and len(self.tree) == len(args)
-        path, told = first_difference(self.tree if is_row else (self.tree,), tuple(args))
-        if not is_row:
-            path = path[1:]
-        message = (
-            f"`filter_tree` of `{self.caller}` must have the structure of the inputs, as one tree "
-            f"for one input or a tuple with one for each; at `filter_tree{jtu.keystr(path)}`: "
-            f"{told}. Make it from the inputs, with `jax.tree.map(lambda _: False, ...)` and "
-            "`tree_at`."
-        )
-        raise ValueError(message)
 
 
 class JitfWrapper(Module):
@@ -111,10 +53,10 @@ def jitf(
 
     **Returns:** a callable with the signature of `fun`.
 
-    **Raises:** `ValueError` if both or neither of `filter_fn` and `filter_tree` is passed, or a leaf
-    of `filter_tree` is no bool; `TypeError` for a keyword that `jax.jit` does not have. At a call:
-    `ValueError` that says where the structure of `filter_tree` differs, or which leaf is static and
-    cannot be hashed; `TypeError` naming the leaf that is traced and is no array.
+    **Raises:** `ValueError` if both or neither of `filter_fn` and `filter_tree` is passed, or if a
+    leaf of `filter_tree` is no bool; `TypeError` for a keyword that `jax.jit` does not have. At a
+    call: `ValueError` that says where the structure of `filter_tree` differs, or which leaf is
+    static and cannot be hashed; `TypeError` naming the leaf that is traced and is no array.
     """
     options = _jitf_options(filter_fn, filter_tree, kwargs)
     if not callable(fun):
@@ -204,10 +146,26 @@ class ValueAndGradfWrapper(Module):
             return self.fun(*merged, **kwargs)
 
         mask = self.filter.mask(chosen)
+        if not self.gradkwargs.get("allow_int", False):
+            self._refuse_undifferentiable(positions, chosen, mask)
         value, gradients = value_and_grad_of_leaves(
             of_chosen, chosen, mask, has_aux=self.has_aux, **self.gradkwargs
         )
         return value, gradients[0] if isinstance(self.argnums, int) else gradients
+
+    def _refuse_undifferentiable(
+        self, positions: Sequence[int], chosen: tuple[Any, ...], mask: Sequence[bool]
+    ) -> None:
+        for (path, leaf), asked in zip(jtu.tree_flatten_with_path(chosen)[0], mask, strict=True):
+            if asked and not is_inexact_array_like(leaf):
+                position = positions[path[0].idx]
+                message = (
+                    f"`{self.filter.caller}` requires real- or complex-valued leaves, and "
+                    f"`args[{position}]{jtu.keystr(path[1:])}` of `{function_name(self.fun)}` is a "
+                    f"`{type(leaf).__name__}`{_of_dtype(leaf)}. Leave it out of the filter, convert "
+                    "it to a floating dtype, or pass `allow_int=True`."
+                )
+                raise TypeError(message)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else Partial(self, instance)
@@ -239,10 +197,10 @@ def gradf(
     that argument, for a sequence a tuple of such. It is None for each leaf that is not
     differentiated. With `has_aux`, `(gradient, aux)`, as `jax.grad`.
 
-    **Raises:** `ValueError` if both or neither of `filter_fn` and `filter_tree` is passed, or a leaf
-    of `filter_tree` is no bool; `TypeError` for a keyword that `jax.grad` does not have. At a call:
-    `ValueError` that says where the structure of `filter_tree` differs, `TypeError` if `argnums`
-    names an argument that was not passed by position.
+    **Raises:** `ValueError` if both or neither of `filter_fn` and `filter_tree` is passed, or if a
+    leaf of `filter_tree` is no bool; `TypeError` for a keyword that `jax.grad` does not have. At a
+    call: `ValueError` that says where the structure of `filter_tree` differs, `TypeError` if
+    `argnums` names an argument that was not passed by position.
     """
     return _make_grad(GradfWrapper, "gradf", fun, Filter("gradf", filter_fn, filter_tree), kwargs)
 
@@ -279,6 +237,10 @@ def _make_grad(
     check_grad_keywords(caller, gradkwargs)
     argnums = argnums if isinstance(argnums, int) else tuple(argnums)
     return module_update_wrapper(wrapper(fun, asked, argnums, has_aux, gradkwargs))
+
+
+def _of_dtype(leaf: Any) -> str:
+    return f" of dtype `{leaf.dtype}`" if hasattr(leaf, "dtype") else ""
 
 
 def _positions(fun: Any, argnums: int | tuple[int, ...], count: int) -> tuple[int, ...]:

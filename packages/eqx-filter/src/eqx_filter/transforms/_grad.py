@@ -1,4 +1,4 @@
-"""`filter_grad`, `filter_value_and_grad`: differentiate the floating arrays of the first argument."""
+"""`filter_grad` and `filter_value_and_grad`: gradients for the floating arrays of one argument."""
 
 import functools
 import inspect
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.tree_util as jtu
+
 from eqx_pytree import Module, Partial, field, module_update_wrapper
 
 from .._predicates import ARRAY_TYPES, is_inexact

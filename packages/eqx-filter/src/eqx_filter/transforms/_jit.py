@@ -68,8 +68,8 @@ def filter_jit(
 
     - `fun`: a pure function. Without it, a decorator is returned.
     - `donate`: whose memory may be reused for the result; the arrays are gone after the call.
-        `"all"` inputs, `"all-except-first"`, or `"none"`. `"warn"` and `"warn-except-first"` are the
-        same and warn where a donated array was of no use.
+        `"all"` inputs, `"all-except-first"`, or `"none"`. `"warn"` and `"warn-except-first"` are
+        the same, and warn where a donated array was of no use.
     - `jitkwargs`: other arguments of `jax.jit`, such as `inline`, `keep_unused`,
         `compiler_options`.
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+
 from eqx_pytree import static_key
 
 from .._predicates import ARRAY_TYPES

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
+
 from eqx_pytree import static_key
 
 _DONATED: dict[str, Callable[[int], bool] | None] = {

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.tree_util as jtu
+
 from eqx_pytree import static_key
 
 from .._predicates import ARRAY_TYPES, is_array_like
@@ -257,9 +258,7 @@ class Layout:
     def __init__(self, leaves: Sequence[Any], structure: Any) -> None:
         self.structure = structure
         self.static = [
-            (place, leaf)
-            for place, leaf in enumerate(leaves)
-            if not isinstance(leaf, ARRAY_TYPES)
+            (place, leaf) for place, leaf in enumerate(leaves) if not isinstance(leaf, ARRAY_TYPES)
         ]
 
     def __eq__(self, other: object) -> bool:

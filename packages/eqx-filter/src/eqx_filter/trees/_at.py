@@ -203,8 +203,8 @@ def _check_node(node: Any, where: Callable[[Any], Any], pytree: Any) -> None:
         if type(leaf) is not _Place:
             message = (
                 f"Operation undefined, {leaf!r} is not a leaf of the pytree. `where` must return "
-                f"nodes of `pytree`, a `{type(pytree).__name__}`: leaves or subtrees, and no static "
-                f"fields or new values. `where` is {describe(where)}."
+                f"nodes of `pytree`, a `{type(pytree).__name__}`: leaves or subtrees, and no "
+                f"static fields or new values. `where` is {describe(where)}."
             )
             raise TypeError(message)
 
