@@ -8,6 +8,8 @@ import numpy as np
 
 from eqx_pytree import static_key
 
+from .trees._difference import first_difference
+
 IsLeaf = Callable[[Any], bool] | None
 
 
@@ -144,52 +146,45 @@ def filter_mask(
         return [filter_spec] * len(leaves)
     if callable(filter_spec) and jtu.all_leaves([filter_spec]):
         return [bool(filter_spec(leaf)) for leaf in leaves]
+    structure = jtu.tree_structure(filter_spec)
+    try:
+        subtrees = structure.flatten_up_to(pytree)
+    except ValueError:
+        path, told = first_difference(filter_spec, pytree, prefix=True)
+        message = (
+            "`filter_spec` must be a tree prefix of `pytree`; at "
+            f"`filter_spec{jtu.keystr(path)}`: {told}."
+        )
+        raise ValueError(message) from None
     mask: list[bool] = []
-
-    def extend(spec: Any, subtree: Any) -> None:
-        below = jtu.tree_leaves(subtree, is_leaf)
-        if isinstance(spec, (bool, np.bool_)):
-            mask.extend([bool(spec)] * len(below))
-        elif callable(spec):
-            mask.extend(bool(spec(leaf)) for leaf in below)
-        else:
-            message = (
-                "`filter_spec` must consist of booleans and callables only; it holds "
-                f"`{spec!r}`, a `{type(spec).__name__}`."
-            )
-            raise ValueError(message)
-
-    map_prefix(extend, filter_spec, pytree, name="filter_spec", whole="pytree")
+    for spec, subtree in zip(jtu.tree_leaves(filter_spec), subtrees, strict=True):
+        mask += _mask_of_subtree(spec, jtu.tree_leaves(subtree, is_leaf))
     return mask
 
 
-def map_prefix(
-    function: Callable[..., Any], prefix: Any, *trees: Any, name: str, whole: str
-) -> None:
-    """Call `function` on each leaf of `prefix` and what the trees have there."""
-    try:
-        structure = jtu.tree_structure(prefix)
-        columns = [structure.flatten_up_to(tree) for tree in trees]
-    except ValueError:
-        try:
-            jtu.tree_map(lambda *_: None, prefix, *trees)
-        except ValueError as error:
-            told = str(error).replace("tree_map tree", name)
-            message = f"`{name}` is not a tree prefix of `{whole}`: {told}"
-            raise ValueError(message) from None
-        raise
-    for row in zip(jtu.tree_leaves(prefix), *columns, strict=True):
-        function(*row)
+def _mask_of_subtree(spec: Any, leaves: list[Any]) -> list[bool]:
+    if isinstance(spec, (bool, np.bool_)):
+        return [bool(spec)] * len(leaves)
+    if callable(spec):
+        return [bool(spec(leaf)) for leaf in leaves]
+    message = (
+        "`filter_spec` must consist of booleans and callables only; it holds "
+        f"`{spec!r}`, a `{type(spec).__name__}`."
+    )
+    raise ValueError(message)
 
 
 def _combine_unlike(pytrees: tuple[Any, ...], leaf_here: Callable[[Any], bool]) -> Any:
     """Combine where structures differ: allowed where the first has a leaf, None mostly."""
-    try:
-        return jtu.tree_map(lambda *column: _first(column), *pytrees, is_leaf=leaf_here)
-    except ValueError as error:
-        told = str(error).replace("tree_map tree", "pytrees[0]")
-        message = f"`combine` takes PyTrees of one structure: {told}"
-        raise ValueError(message) from None
+    for i, pytree in enumerate(pytrees):
+        path, told = first_difference(pytrees[0], pytree, prefix=True, is_leaf=leaf_here)
+        if told:
+            message = (
+                "`combine` takes PyTrees of one structure; at "
+                f"`pytrees[0]{jtu.keystr(path)}`: {told} in `pytrees[{i}]`."
+            )
+            raise ValueError(message)
+    return jtu.tree_map(lambda *column: _first(column), *pytrees, is_leaf=leaf_here)
 
 
 def _is_none(node: Any) -> bool:

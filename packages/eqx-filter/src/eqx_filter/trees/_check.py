@@ -5,6 +5,8 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+_LEAF = jtu.tree_structure(0)
+
 
 def tree_flatten_one_level(pytree: Any) -> tuple[list[Any], Any]:
     """Take a PyTree apart into its immediate children.
@@ -59,7 +61,7 @@ def _check(
 def one_level_with_paths(node: Any) -> list[tuple[tuple[Any, ...], Any]] | None:
     """The children of a node with their keys, or None if it is a leaf."""
     pairs, structure = jtu.tree_flatten_with_path(node, is_leaf=_below(node))
-    return None if jtu.treedef_is_leaf(structure) else pairs
+    return None if structure == _LEAF else pairs
 
 
 def _below(root: Any) -> Callable[[Any], bool]:

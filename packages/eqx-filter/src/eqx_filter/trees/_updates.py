@@ -4,6 +4,8 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+from ._difference import first_difference
+
 
 def apply_updates(model: Any, updates: Any) -> Any:
     """Add updates to a model, leaf by leaf, and leave a leaf alone where its update is None.
@@ -39,12 +41,11 @@ def _is_none(node: Any) -> bool:
 
 
 def _structures_differ(model: Any, updates: Any) -> str:
-    told = "they differ"
-    try:
-        jtu.tree_map(lambda *_: None, updates, model, is_leaf=_is_none)
-    except ValueError as error:
-        told = str(error).replace("tree_map tree", "updates")
-    return f"`updates` must have the structure of `model`, with None for no update: {told}"
+    path, told = first_difference(updates, model, prefix=True, is_leaf=_is_none)
+    return (
+        "`updates` must have the structure of `model`, with None for no update; at "
+        f"`updates{jtu.keystr(path)}`: {told}."
+    )
 
 
 def _cannot_add(nodes: list[Any], updates: Any, error: TypeError) -> str:
