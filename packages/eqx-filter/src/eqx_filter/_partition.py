@@ -1,5 +1,7 @@
 """Split a PyTree leaf by leaf, and put it together again: `filter`, `partition`, `combine`."""
 
+import functools
+import operator
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
@@ -11,6 +13,9 @@ from eqx_pytree import static_key
 from .trees._difference import first_difference
 
 IsLeaf = Callable[[Any], bool] | None
+
+_is_none = functools.partial(operator.is_, None)
+"""Asked of every node, so it is made of what runs without a Python frame."""
 
 
 def filter(
@@ -86,6 +91,9 @@ def combine(*pytrees: Any, is_leaf: IsLeaf = None) -> Any:
         if other_structure != structure:
             return _combine_unlike(pytrees, leaf_here)
         columns.append(others)
+    if len(columns) == 2:
+        pairs = zip(*columns, strict=True)
+        return structure.unflatten([y if x is None else x for x, y in pairs])
     return structure.unflatten([_first(column) for column in zip(*columns, strict=True)])
 
 
@@ -185,10 +193,6 @@ def _combine_unlike(pytrees: tuple[Any, ...], leaf_here: Callable[[Any], bool]) 
             )
             raise ValueError(message)
     return jtu.tree_map(lambda *column: _first(column), *pytrees, is_leaf=leaf_here)
-
-
-def _is_none(node: Any) -> bool:
-    return node is None
 
 
 def _first(column: tuple[Any, ...]) -> Any:

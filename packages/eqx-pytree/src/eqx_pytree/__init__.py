@@ -4,7 +4,7 @@ from typing import Any
 
 from ._equality import tree_equal
 from ._fields import field, static_field
-from ._keys import static_key
+from ._keys import is_own_key, static_key
 from ._methods import BoundMethod
 from ._module import Module
 from ._printing import tree_pformat, tree_pprint
@@ -17,6 +17,7 @@ __all__ = [
     "Partial",
     "Static",
     "field",
+    "is_own_key",
     "module_update_wrapper",
     "static_field",
     "static_key",

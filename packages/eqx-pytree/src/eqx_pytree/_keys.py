@@ -11,20 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-ATOMS: frozenset[type] = frozenset(
-    {
-        int,
-        bool,
-        str,
-        bytes,
-        types.NoneType,
-        types.EllipsisType,
-        types.FunctionType,
-        types.BuiltinFunctionType,
-        type,
-    }
-)
-"""Types whose values, among themselves, are equal only when they are interchangeable."""
+_OWN_KEYS = frozenset({int, bool, str, bytes, types.NoneType, types.FunctionType, type})
+"""The commonest types whose values are their own keys; looked up before anything else is asked."""
 
 _SEQUENCE_EQUALITIES = (tuple.__eq__, list.__eq__)
 
@@ -58,7 +46,7 @@ def static_key(value: Any) -> Hashable:
     NaN has one key. It is hashable if all that it holds is; a `TypeError` comes from `hash` alone.
     """
     kind = type(value)
-    if kind in ATOMS:
+    if kind in _OWN_KEYS:
         return kind, value
     if kind is float:
         return kind, value.hex()
@@ -77,6 +65,18 @@ def static_key(value: Any) -> Hashable:
     if isinstance(value, jax.Array):
         return _Identity(value)
     return kind, value
+
+
+def is_own_key(value: Any) -> bool:
+    """Whether `==` tells values of this type apart as `static_key` would, among themselves.
+
+    **Arguments:** `value`, anything; only its type matters.
+
+    **Returns:** True for `int`, `str`, functions, and any type that `static_key` does not enter;
+    False for floats, containers and arrays.
+    """
+    key = static_key(value)
+    return isinstance(key, tuple) and len(key) == 2 and key[1] is value
 
 
 def _unordered(items: Iterable[tuple[Any, Hashable]]) -> Hashable:

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from ._keys import ATOMS, static_key
+from ._keys import is_own_key, static_key
 
 WRAPPER_ATTRIBUTES = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
 """What `module_update_wrapper` copies onto an instance; part of the structure, never a leaf."""
@@ -86,7 +86,7 @@ class Layout:
             plain = tuple(value for _, value in static)
             if not plain:
                 return tuple(values), None
-            if self._learn(tuple(map(type, plain))):
+            if self._learn(plain):
                 return tuple(values), plain
         return tuple(values), Structure(names, static)
 
@@ -97,17 +97,16 @@ class Layout:
         instance.__dict__.update(structure.static)
         return instance
 
-    def _learn(self, types: tuple[type, ...]) -> bool:
-        """Settle, once, the static types of the fast path; say whether these are they."""
-        known = tuple(self._namespace[f"T{i}"] for i in range(len(types)))
-        if known == types:
-            return True
+    def _learn(self, static: tuple[Any, ...]) -> bool:
+        """Settle, once, the static types of the fast path; say whether these values have them."""
+        names = [f"T{i}" for i in range(len(static))]
+        types = dict(zip(names, map(type, static), strict=True))
+        if not all(map(is_own_key, static)):
+            return False
         with _learning:
-            unsettled = self._namespace["T0"] is None
-            if unsettled and ATOMS.issuperset(types):
-                self._namespace.update({f"T{i}": kind for i, kind in enumerate(types)})
-                return True
-        return False
+            if self._namespace["T0"] is None:
+                self._namespace.update(types)
+        return all(self._namespace[name] is types[name] for name in names)
 
 
 def _source(children: tuple[str, ...], static: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
-from eqx_pytree import static_key
+from eqx_pytree import is_own_key, static_key
 
 from .._predicates import ARRAY_TYPES, is_array_like
 from ._binding import Binding
@@ -111,7 +111,7 @@ class Plan:
         self.dynamic = _getter(self.dynamic_places)
         self.static = _getter(self.static_places)
         self.donated = self._donated()
-        self.by_value = all(_is_own_key(leaves[i]) for i in self.static_places)
+        self.by_value = all(is_own_key(leaves[i]) for i in self.static_places)
         self.variants: dict[Hashable, Program] = {}
 
     def find(self, leaves: Sequence[Any]) -> "Program":
@@ -309,12 +309,6 @@ def _leaf_key(leaf: Any) -> Hashable:
     """
     hash(leaf)
     return static_key(leaf)
-
-
-def _is_own_key(leaf: Any) -> bool:
-    """Whether leaves of this type are told apart by themselves, without `static_key`."""
-    key = static_key(leaf)
-    return isinstance(key, tuple) and len(key) == 2 and key[1] is leaf
 
 
 def _keep(table: dict[Hashable, Any], key: Hashable, value: Any) -> None:

@@ -1,0 +1,87 @@
+"""Each face, a package's `__init__.py` or a topic folder's: small, sorted, and true."""
+
+import ast
+import importlib
+import inspect
+
+import pytest
+
+MAX_LINES = 70
+
+
+@pytest.fixture
+def module(face):
+    return importlib.import_module(face.folder_module)
+
+
+def is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def is_all(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+
+
+def is_version_lookup(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+
+
+def order(name: str) -> tuple[bool, bool, str]:
+    """Ruff's order of `__all__`: constants, then classes, then the rest; `MLP` is a constant."""
+    return not name.isupper(), not name[0].isupper(), name
+
+
+def test_face_is_short(face):
+    """But for the drop-in's, which repeats the names of a whole library."""
+    lines = len(face.text.splitlines())
+    limit = MAX_LINES if face.package != "equinox" else 4 * MAX_LINES
+    assert lines <= limit, f"{face.label} has {lines} lines; group its names by topic folders"
+
+
+def test_face_holds_imports_only(face):
+    for node in face.tree.body:
+        allowed = (
+            isinstance(node, ast.Import | ast.ImportFrom)
+            or is_docstring(node)
+            or is_all(node)
+            or is_version_lookup(node)
+        )
+        first_line = ast.unparse(node).splitlines()[0]
+        assert allowed, f"{face.label}:{node.lineno} holds `{first_line}`; a face only imports"
+
+
+def test_names_are_sorted_and_said_once(face, module):
+    names = list(module.__all__)
+    expected = sorted(set(names), key=order)
+    assert names == expected, f"`__all__` of {face.label} is not sorted, or repeats a name"
+
+
+def test_every_name_resolves(face, module):
+    missing = [name for name in module.__all__ if not hasattr(module, name)]
+    assert not missing, f"{face.label} exports {missing}, which it does not have"
+
+
+def test_every_name_is_public(face, module):
+    private = [name for name in module.__all__ if name.startswith("_")]
+    assert not private, f"{face.label} exports private names: {private}"
+
+
+def test_every_function_and_class_is_documented(face, module):
+    exported = {name: getattr(module, name) for name in module.__all__}
+    silent = [
+        name
+        for name, value in exported.items()
+        if (inspect.isclass(value) or inspect.isroutine(value)) and not value.__doc__
+    ]
+    assert not silent, f"{face.label} exports names without a docstring: {silent}"
+
+
+def test_equinox_defines_nothing(source):
+    if not source.label.startswith("packages/equinox/"):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            allowed = node.name == "__getattr__"
+            assert allowed, (
+                f"{source.label}:{node.lineno} defines `{node.name}`; equinox re-exports"
+            )

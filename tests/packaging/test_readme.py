@@ -1,0 +1,81 @@
+"""The READMEs: their commands stand word for word, their code runs, their links lead somewhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+QUICKSTART = "python -m pip install nox && python -m nox -s quickstart"
+TESTS = "python -m pip install nox && python -m nox -s tests"
+CHECKS = "python -m nox -s lint isolated"
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+READMES = ["README.md", *(f"packages/{path.name}/README.md" for path in ROOT.glob("packages/*"))]
+
+
+def read(root: Path, name: str) -> str:
+    return (root / name).read_text(encoding="utf-8")
+
+
+def run_ci(root: Path, folder: Path, failing: str) -> tuple[int, list[str]]:
+    """Run .ci/run with a `python` that only notes its arguments, and fails at `failing`."""
+    log = folder / "log"
+    fake = folder / "python"
+    fake.write_text(f'#!/bin/sh\necho "python $*" >> "{log}"\n[ "$*" != "{failing}" ]\n')
+    fake.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run([root / ".ci" / "run"], env=environment, cwd=folder, check=False)
+    return result.returncode, log.read_text().splitlines()
+
+
+@pytest.mark.parametrize("command", [QUICKSTART, TESTS])
+def test_readme_holds_the_command(root, command):
+    lines = [line.strip() for line in read(root, "README.md").splitlines()]
+    assert command in lines, f"README.md has no line that is just `{command}`"
+
+
+def test_ci_calls_the_second_command(root):
+    lines = [line.strip() for line in read(root, ".ci/run").splitlines()]
+    assert TESTS in lines, f".ci/run has no line that is just `{TESTS}`"
+    assert CHECKS in lines, f".ci/run has no line that is just `{CHECKS}`"
+    assert os.access(root / ".ci" / "run", os.X_OK), ".ci/run is not executable"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason=".ci/run is a bash script")
+def test_ci_runs_its_three_steps(root, tmp_path):
+    status, calls = run_ci(root, tmp_path, failing="")
+    assert status == 0
+    assert calls == [*TESTS.split(" && "), CHECKS]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason=".ci/run is a bash script")
+@pytest.mark.parametrize("failing", ["-m pip install nox", "-m nox -s tests"])
+def test_ci_stops_at_the_first_failure(root, tmp_path, failing):
+    status, calls = run_ci(root, tmp_path, failing)
+    assert status != 0, f".ci/run passed although `python {failing}` failed"
+    assert calls[-1] == f"python {failing}", f".ci/run went on after a failure: {calls}"
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_code_runs(root, name, tmp_path):
+    blocks = CODE.findall(read(root, name))
+    assert blocks, f"{name} shows no code"
+    script = tmp_path / "readme.py"
+    script.write_text("\n".join(blocks), encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-W", "error", script], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, f"the code of {name} fails:\n{result.stderr}"
+
+
+@pytest.mark.parametrize("name", [*READMES, "CONTRIBUTING.md"])
+def test_links_lead_somewhere(root, name):
+    folder = (root / name).parent
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", CODE.sub("", read(root, name)))
+    dead = [link for link in links if "://" not in link and not (folder / link).exists()]
+    assert not dead, f"{name} links to what is not there: {dead}"
