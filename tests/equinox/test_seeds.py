@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-QUICK_EXAMPLE = Path(__file__).parent / "seeds" / "quick_example.py"
+QUICK_EXAMPLE = Path(__file__).parent / "seeds" / "quick_example.txt"
 
 
 class LinearWithoutBias(eqx.Module):

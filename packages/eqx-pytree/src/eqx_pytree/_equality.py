@@ -84,23 +84,29 @@ def _kind(leaf: Any) -> Literal["jax", "numpy"] | None:
 def _jax_equal(x: Any, y: Any, rtol: float, atol: float) -> np.bool_ | jax.Array:
     if _is_key(x.dtype):
         x, y, rtol, atol = jax.random.key_data(x), jax.random.key_data(y), 0.0, 0.0
-    if _readable(x) and _readable(y):
+    if _compares_on_host(x, y):
         return _values_equal(np, np.asarray(x), np.asarray(y), rtol, atol)
     return _values_equal(jnp, x, y, rtol, atol)
 
 
-def _readable(array: Any) -> bool:
-    """Whether NumPy can see the values without a copy between devices or hosts."""
-    if isinstance(array, _NUMPY):
-        return True
-    return not isinstance(array, jax.core.Tracer) and _on_one_cpu(array.sharding)
+def _compares_on_host(x: Any, y: Any) -> bool:
+    """Whether NumPy compares: it can see both, and JAX would not do so where they lie."""
+    if isinstance(x, jax.core.Tracer) or isinstance(y, jax.core.Tracer):
+        return False
+    places = [_place(array.sharding) for array in (x, y) if isinstance(array, jax.Array)]
+    if "remote" in places:
+        return False
+    return "device" not in places or (len(places) == 2 and x.sharding != y.sharding)
 
 
 @functools.lru_cache(maxsize=256)
-def _on_one_cpu(sharding: jax.sharding.Sharding) -> bool:
+def _place(sharding: jax.sharding.Sharding) -> Literal["host", "device", "remote"]:
+    """Where arrays lie: in this host's memory, on its devices, or also on other hosts."""
+    if not sharding.is_fully_addressable:
+        return "remote"
     devices = sharding.device_set
-    local = sharding.is_fully_addressable
-    return local and len(devices) == 1 and next(iter(devices)).platform == "cpu"
+    on_host = len(devices) == 1 and next(iter(devices)).platform == "cpu"
+    return "host" if on_host else "device"
 
 
 @functools.lru_cache(maxsize=256)

@@ -28,23 +28,24 @@ class Structure:
     there. Two are equal when the names are, and the values by type and value.
     """
 
-    __slots__ = ("_key", "children", "static")
+    __slots__ = ("children", "static")
 
     def __init__(self, children: tuple[str, ...], static: tuple[tuple[str, Any], ...]) -> None:
         self.children = children
         self.static = static
-        self._key: Any = None
-
-    def _compared(self) -> Any:
-        if self._key is None:
-            self._key = self.children, tuple((n, static_key(v)) for n, v in self.static)
-        return self._key
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is Structure and self._compared() == other._compared()
+        if type(other) is not Structure or self.children != other.children:
+            return False
+        if len(self.static) != len(other.static):
+            return False
+        pairs = zip(self.static, other.static, strict=True)
+        return all(n == m and _same(x, y) for (n, x), (m, y) in pairs)
 
     def __hash__(self) -> int:
-        return hash(self._compared())
+        return hash(
+            (self.children, tuple((name, static_key(value)) for name, value in self.static))
+        )
 
     def __repr__(self) -> str:
         static = ", ".join(f"{name}={value!r}" for name, value in self.static)
@@ -107,6 +108,10 @@ class Layout:
             if self._namespace["T0"] is None:
                 self._namespace.update(types)
         return all(self._namespace[name] is types[name] for name in names)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or static_key(one) == static_key(other)
 
 
 def _source(children: tuple[str, ...], static: tuple[str, ...]) -> str:

@@ -46,13 +46,18 @@ class Filter:
         leaves, structure = jtu.tree_flatten(self.tree)
         return static_key(self.fn), tuple(leaves), structure
 
+    def mask_of_leaves(self, leaves: Sequence[Any]) -> list[bool]:
+        """Ask the function of each leaf."""
+        fn: Callable[[Any], Any] = self.fn  # type: ignore[assignment]
+        return [bool(fn(leaf)) for leaf in leaves]
+
     def mask(self, args: Sequence[Any]) -> list[bool]:
         """Say of each leaf of the arguments whether it is asked for.
 
         **Raises:** `ValueError` if `filter_tree` has another structure, saying where.
         """
         if self.fn is not None:
-            return [bool(self.fn(leaf)) for leaf in jtu.tree_leaves(args)]
+            return self.mask_of_leaves(jtu.tree_leaves(args))
         structure = jtu.tree_structure(tuple(args))
         for tree in (self.tree, (self.tree,)):
             if jtu.tree_structure(tree) == structure:

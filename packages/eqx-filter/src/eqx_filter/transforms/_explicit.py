@@ -75,22 +75,19 @@ def _jitf_options(filter_fn: Any, filter_tree: Any, kwargs: dict[str, Any]) -> O
 
     def filter(programs: Programs, tree: Any, leaves: Sequence[Any]) -> tuple[bool, ...]:
         *fun, args, call_kwargs = tree
+        mask = [is_array(leaf) for leaf in jtu.tree_leaves(fun)] if fun else []
         static = _static_positions(programs, static_args, static_names, len(args))
-        asked_of = [arg for i, arg in enumerate(args) if i not in static]
+        if asked.fn is not None and not static and not static_names:
+            return (*mask, *asked.mask_of_leaves(leaves[len(mask) :]))
         if asked.fn is None and call_kwargs:
-            message = (
-                f"`filter_tree` of `jitf` speaks of positional arguments; `{programs.name}` was "
-                f"called with the keywords {', '.join(f'`{name}`' for name in call_kwargs)}."
-            )
-            raise TypeError(message)
-        answers = iter(asked.mask(asked_of))
-        mask = [is_array(leaf) for leaf in jtu.tree_leaves(fun)]
+            raise TypeError(_keywords_without_filter(programs.name, call_kwargs))
+        answers = iter(asked.mask([arg for i, arg in enumerate(args) if i not in static]))
         for i, arg in enumerate(args):
             count = len(jtu.tree_leaves(arg))
             mask += [False if i in static else next(answers) for _ in range(count)]
         for name in sorted(call_kwargs):
-            below = jtu.tree_leaves(call_kwargs[name])
-            mask += [name not in static_names and bool(asked.fn(leaf)) for leaf in below]
+            below = asked.mask_of_leaves(jtu.tree_leaves(call_kwargs[name]))
+            mask += [name not in static_names and answer for answer in below]
         return tuple(mask)
 
     key = "jitf", asked.key, static_key(kwargs)
@@ -102,6 +99,14 @@ def _jitf_options(filter_fn: Any, filter_tree: Any, kwargs: dict[str, Any]) -> O
             donated_args=(lambda arg: arg in donated) if donated else None,
             filter=filter,
         ),
+    )
+
+
+def _keywords_without_filter(name: str, kwargs: dict[str, Any]) -> str:
+    given = ", ".join(f"`{keyword}`" for keyword in kwargs)
+    return (
+        f"`filter_tree` of `jitf` speaks of positional arguments, and `{name}` was called with "
+        f"the keywords {given}. Pass them by position, or use `filter_fn`."
     )
 
 
