@@ -24,6 +24,8 @@ DEPENDENCIES = {
     for project in [nox.project.load_toml(path)["project"]]
 }
 
+PEER = "equinox==0.13.8"  # never beside ours: both are imported as `equinox`
+
 REFUSE_IMPORTABLE = """
 import importlib.util, sys
 found = [name for name in sys.argv[1:] if importlib.util.find_spec(name)]
@@ -103,3 +105,15 @@ def isolated(session: nox.Session, package: str) -> None:
     session.run("python", "-I", "-c", REFUSE_IMPORTABLE, *undeclared)
     folder = ROOT / "tests" / package.removeprefix("eqx-")
     session.run("pytest", "-n", "2", str(folder), *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure plain JAX, ours and the peer in turn; the peer has an environment of its own."""
+    session.install(*package_paths(editable=False), *group("bench"))
+    jax_version = session.run("python", "-c", "import jax; print(jax.__version__)", silent=True)
+    peer = Path(session.create_tmp()) / "peer"
+    session.run("python", "-m", "venv", str(peer))
+    python = str(next(peer.glob("*/python*")))
+    session.run(python, "-m", "pip", "install", "-q", PEER, f"jax=={jax_version.strip()}", "optax")
+    session.run("python", "benchmarks/speed.py", "--peer", python, *session.posargs)
