@@ -111,9 +111,9 @@ def isolated(session: nox.Session, package: str) -> None:
 def bench(session: nox.Session) -> None:
     """Measure plain JAX, ours and the peer in turn; the peer has an environment of its own."""
     session.install(*package_paths(editable=False), *group("bench"))
-    jax_version = session.run("python", "-c", "import jax; print(jax.__version__)", silent=True)
+    version = str(session.run("python", "-c", "import jax; print(jax.__version__)", silent=True))
     peer = Path(session.create_tmp()) / "peer"
     session.run("python", "-m", "venv", str(peer))
     python = str(next(peer.glob("*/python*")))
-    session.run(python, "-m", "pip", "install", "-q", PEER, f"jax=={jax_version.strip()}", "optax")
+    session.run(python, "-m", "pip", "install", "-q", PEER, f"jax=={version.strip()}", "optax")
     session.run("python", "benchmarks/speed.py", "--peer", python, *session.posargs)
