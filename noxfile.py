@@ -112,8 +112,9 @@ def bench(session: nox.Session) -> None:
     """Measure plain JAX, ours and the peer in turn; the peer has an environment of its own."""
     session.install(*package_paths(editable=False), *group("bench"))
     version = str(session.run("python", "-c", "import jax; print(jax.__version__)", silent=True))
-    peer = Path(session.create_tmp()) / "peer"
+    peer = Path(session.create_tmp()).resolve() / "peer"
     session.run("python", "-m", "venv", str(peer))
-    python = str(next(peer.glob("*/python*")))
-    session.run(python, "-m", "pip", "install", "-q", PEER, f"jax=={version.strip()}", "optax")
+    [python] = map(str, [*peer.glob("bin/python"), *peer.glob("Scripts/python.exe")])
+    requirements = [PEER, f"jax=={version.strip()}", "optax"]
+    session.run(python, "-m", "pip", "install", "-q", *requirements, external=True)
     session.run("python", "benchmarks/speed.py", "--peer", python, *session.posargs)

@@ -22,8 +22,13 @@ def is_all(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
 
 
-def is_version_lookup(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+def is_module_hook(node: ast.stmt) -> bool:
+    """`__getattr__` looks up the version, or loads a folder of the face when it is first used."""
+    return isinstance(node, ast.FunctionDef) and node.name in ("__getattr__", "__dir__")
+
+
+def is_for_checkers(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def order(name: str) -> tuple[bool, bool, str]:
@@ -44,7 +49,8 @@ def test_face_holds_imports_only(face):
             isinstance(node, ast.Import | ast.ImportFrom)
             or is_docstring(node)
             or is_all(node)
-            or is_version_lookup(node)
+            or is_module_hook(node)
+            or is_for_checkers(node)
         )
         first_line = ast.unparse(node).splitlines()[0]
         assert allowed, f"{face.label}:{node.lineno} holds `{first_line}`; a face only imports"
@@ -81,7 +87,7 @@ def test_equinox_defines_nothing(source):
         return
     for node in ast.walk(source.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            allowed = node.name == "__getattr__"
+            allowed = node.name in ("__getattr__", "__dir__")
             assert allowed, (
                 f"{source.label}:{node.lineno} defines `{node.name}`; equinox re-exports"
             )

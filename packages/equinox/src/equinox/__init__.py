@@ -1,6 +1,9 @@
-"""Equinox: callable PyTrees and filtered transformations for JAX, under one name."""
+"""Equinox: callable PyTrees and filtered transformations for JAX, under one name.
 
-from typing import Any
+The layers are loaded when `nn` is first used: solvers are built on this package and need none.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from eqx_filter import (
     apply_updates,
@@ -32,7 +35,10 @@ from eqx_pytree import (
     tree_pprint,
 )
 
-from . import internal, nn
+from . import internal
+
+if TYPE_CHECKING:
+    from . import nn
 
 __all__ = [
     "Module",
@@ -66,9 +72,17 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "nn":
+        from importlib import import_module
+
+        return import_module("equinox.nn")
     if name == "__version__":
         from importlib.metadata import version
 
         return version("equinox")
     message = f"module `{__name__}` has no attribute `{name}`"
     raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
