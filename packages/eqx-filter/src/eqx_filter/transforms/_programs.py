@@ -1,7 +1,8 @@
 """The programs of a jitted function, found again at each call.
 
 Per call: one flatten, one tuple of the leaves' types, one or two dictionary look-ups, `jax.jit`'s
-own call on the traced leaves in a row, one unflatten. All else is worked out once, when a call of
+own call on the traced leaves in a row, one unflatten. The kind of call that came last is compared
+first: treedefs hash without their static values, so that variants of one share a hash. All else is worked out once, when a call of
 a new kind comes, and is kept with the function itself: when the function dies, its programs do.
 """
 
@@ -40,6 +41,7 @@ class Programs:
         self.name = getattr(like, "__name__", None) or type(like).__name__
         self.plans: dict[Hashable, Plan] = {}
         self.plans_by_mask: dict[Hashable, Plan] = {}
+        self.latest: tuple[Hashable, Plan | None] = None, None
 
     def __call__(self, fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the program of this call, compiling it if there is none."""
@@ -65,12 +67,15 @@ class Programs:
             key = key, traced
         elif array_types is not ARRAY_TYPES:
             key = key, array_types
-        plan = self.plans.get(key)
-        if plan is None:
-            if traced is None:
-                traced = tuple(isinstance(leaf, array_types) for leaf in leaves)
-            plan = self._plan(structure, leaves, traced)
-            _keep(self.plans, key, plan)
+        latest_key, plan = self.latest
+        if plan is None or key != latest_key:
+            plan = self.plans.get(key)
+            if plan is None:
+                if traced is None:
+                    traced = tuple(isinstance(leaf, array_types) for leaf in leaves)
+                plan = self._plan(structure, leaves, traced)
+                _keep(self.plans, key, plan)
+            self.latest = key, plan
         return plan.find(leaves), plan.dynamic(leaves)
 
     def _plan(self, structure: Any, leaves: Sequence[Any], traced: tuple[bool, ...]) -> "Plan":
