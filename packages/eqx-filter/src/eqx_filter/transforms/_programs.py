@@ -1,9 +1,10 @@
 """The programs of a jitted function, found again at each call.
 
-Per call: one flatten, one tuple of the leaves' types, one or two dictionary look-ups, `jax.jit`'s
-own call on the traced leaves in a row, one unflatten. The kind of call that came last is compared
-first: treedefs hash without their static values, so that variants of one share a hash. All else is worked out once, when a call of
-a new kind comes, and is kept with the function itself: when the function dies, its programs do.
+Per call: one flatten, one tuple of the leaves' types, one or two look-ups, `jax.jit`'s own call on
+the traced leaves in a row, one unflatten. The kind of call that came last is compared first, since
+treedefs hash without their static values: variants of one share a hash. All else is worked out
+once, when a call of a new kind comes, and is kept with the function itself: when the function
+dies, its programs do.
 """
 
 import operator
