@@ -5,11 +5,12 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+import equinox as eqx
 
 QUICK_EXAMPLE = Path(__file__).parent / "seeds" / "quick_example.txt"
 
@@ -59,7 +60,8 @@ class TestQuickExample:
 
     def test_flag_is_static_under_jitf(self):
         """'We certainly can't differentiate this, and we may or may not wish to JIT trace/static
-        this.'"""
+        this.'
+        """
         ran = runpy.run_path(str(QUICK_EXAMPLE))
         identity = ran["LinearOrIdentity"](2, 2, flag=True, key=ran["modelkey"])
         grads = ran["loss"](identity, jnp.ones((5, 2)), jnp.zeros((5, 2)))
@@ -76,7 +78,8 @@ class TestQuickExample:
 class TestCallablePyTrees:
     def test_module_is_a_pytree_like_any_other(self):
         """'All subclassing Module really does is just automatically register your class with JAX as
-        a custom PyTree node.'"""
+        a custom PyTree node.'
+        """
         model = LinearWithoutBias(jnp.ones((3, 2)))
         leaves, treedef = jax.tree_util.tree_flatten(model)
         assert len(leaves) == 1
@@ -84,8 +87,9 @@ class TestCallablePyTrees:
         assert isinstance(jax.tree_util.tree_unflatten(treedef, leaves), LinearWithoutBias)
 
     def test_holds_arbitrary_python_objects(self):
-        """'The PyTree structure holds the data (parameters, buffers, submodules, boolean flags, even
-        arbitrary Python objects).'"""
+        """'The PyTree structure holds the data (parameters, buffers, submodules, boolean flags,
+        even arbitrary Python objects).'
+        """
         thing = object()
         model = MyModule(jnp.ones(2), True, LinearWithoutBias(thing))
         assert jax.tree_util.tree_leaves(model)[1:] == [True, thing]
@@ -98,7 +102,8 @@ class TestCallablePyTrees:
 
     def test_vmap_takes_the_model_itself(self):
         """'passing models to jax.vmap, vmap'd functions to loss functions, or loss functions to JIT
-        and grad'"""
+        and grad'
+        """
         model = LinearWithoutBias(jnp.ones((3, 2)))
 
         def loss(model, x):
@@ -111,7 +116,8 @@ class TestCallablePyTrees:
 class TestModule:
     def test_default_init_fills_in_the_attributes(self):
         """'MyModule(weight, bias, submodule) or MyModule(weight=weight, bias=bias,
-        submodule=submodule)'"""
+        submodule=submodule)'
+        """
         submodule = LinearWithoutBias(1)
         assert MyModule(1, 2, submodule) == MyModule(weight=1, bias=2, submodule=submodule)
         assert MyModule(1, 2, submodule).bias == 2
@@ -135,12 +141,15 @@ class TestModule:
     def test_attributes_cannot_be_modified(self):
         """'After initialisation then attributes cannot be modified'"""
         model = LinearWithoutBias(jnp.ones((3, 2)))
-        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'weight'"):
+        with pytest.raises(
+            dataclasses.FrozenInstanceError, match="cannot assign to field 'weight'"
+        ):
             model.weight = 1
 
     def test_updates_make_a_new_model(self, mlp):
         """'Parameter updates are made by creating a new model, not by mutating parameters
-        in-place'"""
+        in-place'
+        """
         before = jax.tree_util.tree_map(lambda leaf: leaf, mlp)
         updates = jax.tree_util.tree_map(jnp.ones_like, eqx.filter(mlp, eqx.is_inexact_array))
         after = eqx.apply_updates(mlp, updates)
@@ -209,7 +218,8 @@ class TestFilters:
 class TestJitf:
     def test_true_is_traced_and_false_is_static(self):
         """'If it returns True, the leaf will be traced. It returns False, the leaf with be treated
-        as static.'"""
+        as static.'
+        """
         kinds = []
 
         def fun(x, y):
@@ -265,7 +275,8 @@ class TestJitf:
 
     def test_static_argnums_make_static(self):
         """'a leaf will be marked static if either (a) it is filtered as being so, or (b) it is part
-        of a PyTree that is marked through static_argnums'"""
+        of a PyTree that is marked through static_argnums'
+        """
         run = eqx.jitf(lambda x, y: (x, y), filter_fn=eqx.is_array_like, static_argnums=1)
         x, y = run(1.0, [2.0, "a"])
         assert isinstance(x, jax.Array)
@@ -299,7 +310,8 @@ class TestJitf:
 class TestGradf:
     def test_true_is_differentiated_and_false_is_not(self):
         """'If it returns True, the leaf will be differentiated. If it returns False, the leaf will
-        not be differentiated.'"""
+        not be differentiated.'
+        """
         grads = eqx.gradf(lambda t: t["a"] ** 2 * t["b"], filter_fn=eqx.is_inexact_array)(
             {"a": jnp.array(3.0), "b": 2}
         )
@@ -313,7 +325,8 @@ class TestGradf:
 
     def test_simple_update_fails_and_apply_updates_does_not(self, mlp):
         """'Doing a simple jax.tree_map(lambda m, g: m - lr * g, model, grad) will fail. As such
-        Equinox provides equinox.apply_updates'"""
+        Equinox provides equinox.apply_updates'
+        """
         grads = eqx.gradf(lambda m: jnp.sum(m(jnp.ones(2))), filter_fn=eqx.is_inexact_array)(mlp)
         with pytest.raises((TypeError, ValueError)):
             jax.tree_util.tree_map(lambda m, g: m - 0.1 * g, mlp, grads)
@@ -324,7 +337,8 @@ class TestGradf:
 
     def test_filter_fn_is_called_on_argnums_only(self):
         """'called on every leaf of every PyTree that is marked as potentially requiring gradient
-        via argnums'"""
+        via argnums'
+        """
         seen = []
 
         def picks(leaf):
@@ -336,7 +350,8 @@ class TestGradf:
 
     def test_argnums(self):
         """'a leaf will only be differentiated if (a) it is filtered as being so, and (b) it is part
-        of a PyTree that is marked through argnums'"""
+        of a PyTree that is marked through argnums'
+        """
 
         def fun(x, y):
             return x[0] * x[1] * y
@@ -365,7 +380,8 @@ class TestGradf:
 
     def test_filter_tree_from_tree_at(self, mlp):
         """'trainable = equinox.tree_at(lambda mlp: mlp.layers[-1].linear.weight, model,
-        replace=True)'"""
+        replace=True)'
+        """
         trainable = jax.tree_util.tree_map(lambda _: False, mlp)
         trainable = eqx.tree_at(lambda mlp: mlp.layers[-1].weight, trainable, replace=True)
         grads = eqx.gradf(lambda m: jnp.sum(m(jnp.ones(2))), filter_tree=trainable)(mlp)
@@ -394,9 +410,12 @@ class TestUtilities:
 
     def test_tree_at_replaces_a_tuple(self):
         """'replace should either be a single element, or a tuple of the same length as returned by
-        where'"""
+        where'
+        """
         assert eqx.tree_at(lambda t: (t[0], t[2]), [1, 2, 3], (10, 30)) == [10, 2, 30]
-        with pytest.raises(ValueError, match="same length as `replace`: it returns 2, and .* has 1"):
+        with pytest.raises(
+            ValueError, match=r"same length as `replace`: it returns 2, and .* has 1"
+        ):
             eqx.tree_at(lambda t: (t[0], t[2]), [1, 2, 3], (10,))
 
     def test_tree_at_replace_fn(self):
@@ -420,7 +439,8 @@ class TestUtilities:
     )
     def test_tree_equal(self, other, equal):
         """'All arrays must have the same shape, dtype, and values. JAX arrays and NumPy arrays are
-        not considered equal.'"""
+        not considered equal.'
+        """
         assert bool(eqx.tree_equal([jnp.arange(3.0)], [other()])) is equal
 
     def test_tree_equal_of_several(self):
@@ -445,7 +465,8 @@ class TestLayers:
 
     def test_dropout_deterministic_at_construction(self):
         """'The Dropout(deterministic=...)(deterministic=...) options determines whether to have the
-        layer act as the identity function'"""
+        layer act as the identity function'
+        """
         x = jnp.ones(100)
         np.testing.assert_array_equal(eqx.nn.Dropout(0.5, deterministic=True)(x), x)
         np.testing.assert_array_equal(eqx.nn.Dropout(0.5, True)(x), x)
@@ -462,7 +483,8 @@ class TestLayers:
 
     def test_dropout_deterministic_by_tree_at(self):
         """'because models are PyTrees, you can modify the init-time deterministic flag using
-        equinox.tree_at'"""
+        equinox.tree_at'
+        """
         dropout = eqx.tree_at(lambda d: d.deterministic, eqx.nn.Dropout(), replace=True)
         assert dropout.deterministic is True
         np.testing.assert_array_equal(dropout(jnp.ones(5)), jnp.ones(5))
@@ -486,7 +508,8 @@ class TestLayers:
 
     def test_mlp(self):
         """'The MLP(final_activation=...) option determines any final activation function to apply
-        after the last layer.'"""
+        after the last layer.'
+        """
         key = jax.random.PRNGKey(0)
         plain = eqx.nn.MLP(2, 3, 4, 2, jax.nn.relu, lambda x: x, key=key)
         squashed = eqx.nn.MLP(2, 3, 4, 2, final_activation=jax.nn.sigmoid, key=key)
@@ -505,7 +528,8 @@ class TestTheArticle:
 
     def test_no_static_argnums_needed(self):
         """'You can drop strings, booleans, and functions anywhere inside your model when you call
-        @filter_jit'"""
+        @filter_jit'
+        """
 
         class Layer(eqx.Module):
             weight: jax.Array
@@ -532,8 +556,9 @@ class TestTheArticle:
         assert [f.name for f in dataclasses.fields(MyModule)] == ["weight", "bias", "submodule"]
 
     def test_pass_the_model_directly_into_jit_or_grad(self):
-        """'Now you can pass entire model instance (like model = Linear(...) directly into jax.jit or
-        jax.grad.'"""
+        """'Now you can pass entire model instance (like model = Linear(...) directly into jax.jit
+        or jax.grad.'
+        """
         linear = eqx.nn.Linear(2, 3, key=jax.random.PRNGKey(0))
         grads = jax.jit(jax.grad(lambda m: jnp.sum(m(jnp.ones(2)))))(linear)
         assert isinstance(grads, eqx.nn.Linear)

@@ -14,6 +14,7 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
+from ._fields import converters, is_static
 from ._methods import BoundMethod
 
 _NO_ARRAYS = frozenset(
@@ -25,21 +26,16 @@ _NO_ARRAYS = frozenset(
 class Checks:
     """The converters and checks of one class, sorted out once when the class is made."""
 
-    def __init__(
-        self,
-        cls: type,
-        converters: dict[str, Callable[[Any], Any]],
-        static: tuple[str, ...],
-        *,
-        init_is_generated: bool,
-    ) -> None:
+    def __init__(self, cls: Any) -> None:
+        fields = dataclasses.fields(cls)
         self.cls = cls
-        self.converters = converters
-        self.static = static
-        self.names = tuple(spec.name for spec in dataclasses.fields(cls))
-        self.init_is_generated = init_is_generated
-        always_set = init_is_generated and all(spec.init for spec in dataclasses.fields(cls))
-        self.needed = bool(converters or static or not always_set)
+        self.init_is_generated: bool = cls._init_is_generated
+        self.names = tuple(spec.name for spec in fields)
+        self.static = tuple(spec.name for spec in fields if is_static(spec))
+        self.converters = converters(cls)
+        all_set = self.init_is_generated and all(spec.init for spec in fields)
+        always_set = all_set and not hasattr(cls, "__post_init__")
+        self.needed = bool(self.converters or self.static or not always_set)
         self.check_inits = tuple(_check_inits(cls))
         self._warned: set[tuple[str, str]] = set()
 

@@ -116,7 +116,9 @@ def _is_key(dtype: Any) -> bool:
 
 def _values_equal(numpy: Any, x: Any, y: Any, rtol: float, atol: float) -> Any:
     if (rtol or atol) and jnp.issubdtype(x.dtype, jnp.inexact):
-        close = numpy.abs(x - y) <= atol + rtol * numpy.abs(y)
+        finite = numpy.isfinite(x) & numpy.isfinite(y)
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            close = finite & (numpy.abs(x - y) <= atol + rtol * numpy.abs(y))
         return numpy.all((x == y) | close)
     return (x == y).all()
 

@@ -5,7 +5,8 @@ wrong for the others. This room knows values only: no Modules, no PyTrees of JAX
 """
 
 import types
-from collections.abc import Hashable, Iterable
+from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ _OWN_KEYS = frozenset({int, bool, str, bytes, types.NoneType, types.FunctionType
 """The commonest types whose values are their own keys; looked up before anything else is asked."""
 
 _SEQUENCE_EQUALITIES = (tuple.__eq__, list.__eq__)
+_MAPPING_EQUALITIES = (dict.__eq__, OrderedDict.__eq__)
 
 
 class _Identity:
@@ -48,16 +50,17 @@ def static_key(value: Any) -> Hashable:
     kind = type(value)
     if kind in _OWN_KEYS:
         return kind, value
-    if kind is float:
-        return kind, value.hex()
-    if kind is complex:
+    if isinstance(value, float):
+        return kind, float.hex(value)
+    if isinstance(value, complex):
         return kind, value.real.hex(), value.imag.hex()
     if isinstance(value, (tuple, list)) and kind.__eq__ in _SEQUENCE_EQUALITIES:
         return kind, tuple(map(static_key, value))
     if kind is set or kind is frozenset:
         return kind, frozenset(map(static_key, value))
-    if kind is dict:
-        return kind, _unordered((k, static_key(v)) for k, v in value.items())
+    if isinstance(value, dict) and kind.__eq__ in _MAPPING_EQUALITIES:
+        items = tuple((static_key(k), static_key(v)) for k, v in value.items())
+        return kind, items if kind.__eq__ is OrderedDict.__eq__ else _unordered(items)
     if isinstance(value, (np.ndarray, np.generic)):
         return _array_key(kind, value)
     if isinstance(value, (slice, range)):
@@ -79,12 +82,11 @@ def is_own_key(value: Any) -> bool:
     return isinstance(key, tuple) and len(key) == 2 and key[1] is value
 
 
-def _unordered(items: Iterable[tuple[Any, Hashable]]) -> Hashable:
-    pairs = tuple(items)
+def _unordered(items: tuple[Hashable, ...]) -> Hashable:
     try:
-        return frozenset(pairs)
+        return frozenset(items)
     except TypeError:
-        return pairs
+        return items
 
 
 def _array_key(kind: type, value: np.ndarray | np.generic) -> Hashable:

@@ -11,8 +11,9 @@ from typing import Any
 
 import jax
 import jax.tree_util as jtu
+import numpy as np
 
-from ._equality import tree_equal
+from ._keys import static_key
 from ._printing import tree_pformat
 
 
@@ -21,9 +22,10 @@ class BoundMethod:
     # A function and the instance that it is called with: a PyTree whose one child is `__self__`.
     # (No docstring: `__doc__` is the function's.)
     #
-    # Two are equal when the function is the same and the instances are equal leaf by leaf; tracers
-    # are equal only to themselves, so that the answer is always a `bool`. The hash comes from the
-    # function, the structure and the leaves that are no arrays.
+    # Two are equal when a program traced for one is right for the other: the function is the same,
+    # and so are the instances, leaf by leaf in type and bits. A tracer is equal only to itself, so
+    # that the answer is always a `bool`. The hash comes from the function, the structure and the
+    # leaves that are no arrays.
     #
     # The slot `__call__` holds Python's own bound method: a call costs no frame here.
 
@@ -53,7 +55,7 @@ class BoundMethod:
             return True
         if type(other) is not BoundMethod or self.__func__ is not other.__func__:
             return False
-        return _surely_equal(self.__self__, other.__self__)
+        return _interchangeable(self.__self__, other.__self__)
 
     def __hash__(self) -> int:
         leaves, structure = jtu.tree_flatten(self.__self__)
@@ -92,20 +94,29 @@ class Method:
         return self.function
 
 
-def _surely_equal(one: Any, other: Any) -> bool:
+def _interchangeable(one: Any, other: Any) -> bool:
+    """Whether a program traced with one tree in it is right for the other."""
     one_leaves, one_structure = jtu.tree_flatten(one)
     other_leaves, other_structure = jtu.tree_flatten(other)
     if one_structure != other_structure:
         return False
-    return all(
-        one_leaf is other_leaf
-        or (_known(one_leaf, other_leaf) and tree_equal(one_leaf, other_leaf))
-        for one_leaf, other_leaf in zip(one_leaves, other_leaves, strict=True)
-    )
+    return all(map(_same_leaf, one_leaves, other_leaves))
 
 
-def _known(*leaves: Any) -> bool:
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+def _same_leaf(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if not isinstance(one, jax.Array) or type(one) is not type(other):
+        return static_key(one) == static_key(other)
+    if isinstance(one, jax.core.Tracer) or not (
+        one.is_fully_addressable and one.size == other.size
+    ):
+        return False
+    if (one.aval, one.sharding) != (other.aval, other.sharding):
+        return False
+    if jax.numpy.issubdtype(one.dtype, jax.dtypes.prng_key):
+        one, other = jax.random.key_data(one), jax.random.key_data(other)
+    return np.asarray(one).tobytes() == np.asarray(other).tobytes()
 
 
 def _hash_or_none(leaf: Any) -> int | None:

@@ -11,6 +11,7 @@ import types
 import typing
 from typing import Any
 
+import jax
 import jax.tree_util as jtu
 
 from ._checks import Checks, refuse_slots, warn_of_unused_post_init
@@ -22,6 +23,9 @@ from ._registration import WRAPPER_ATTRIBUTES, Layout
 
 _under_construction: set[int] = set()
 """Ids of the instances whose `__init__` runs, in any thread: only these can be assigned to."""
+
+_layouts: dict[type, Layout] = {}
+"""How each class is flattened. JAX keeps every class that it knows, and so may this."""
 
 _begin = _under_construction.add
 _end = _under_construction.discard
@@ -70,16 +74,10 @@ class ModuleMeta(abc.ABCMeta):
         if not generated and not {"__init__", "__post_init__"}.isdisjoint(namespace):
             warn_of_unused_post_init(cls)
         dataclasses.dataclass(init=generated, repr=False, eq=False)(cls)
-        by_field = converters(cls)
         if generated:
-            annotate_constructor(cls.__init__, by_field)
+            annotate_constructor(cls.__init__, converters(cls))
         _wrap_methods(cls, namespace)
         refuse_slots(cls)
-        fields = dataclasses.fields(cls)
-        static = tuple(spec.name for spec in fields if is_static(spec))
-        children = tuple(spec.name for spec in fields if not is_static(spec))
-        cls._checks = Checks(cls, by_field, static, init_is_generated=generated)
-        Layout(cls, children, static).register()
         return cls
 
     if not typing.TYPE_CHECKING:  # or checkers would take this for the constructor's signature
@@ -102,6 +100,18 @@ class ModuleMeta(abc.ABCMeta):
             if checks.check_inits:
                 checks.check_init(instance)
             return instance
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        """Set an attribute of the class; with the fields, what is made of them is made anew."""
+        super().__setattr__(name, value)
+        if name == "__dataclass_fields__":
+            fields = dataclasses.fields(cls)
+            static = tuple(spec.name for spec in fields if is_static(spec))
+            children = tuple(spec.name for spec in fields if not is_static(spec))
+            if cls not in _layouts:
+                _layouts[cls] = Layout(cls)
+            _layouts[cls].set_fields(children, static)
+            super().__setattr__("_checks", Checks(cls))
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -156,6 +166,11 @@ class Module(metaclass=ModuleMeta):
     def __eq__(self, other: object) -> Any:
         """What [`tree_equal`][] says: a `bool`, or a bool array of shape `()`."""
         return tree_equal(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        """Whether [`tree_equal`][] says no; traced where it is."""
+        equal = self == other
+        return jax.numpy.logical_not(equal) if isinstance(equal, jax.Array) else not equal
 
     def __hash__(self) -> int:
         """Hash type and leaves; a `TypeError` where a leaf, such as an array, has no hash."""

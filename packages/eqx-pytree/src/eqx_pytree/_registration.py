@@ -8,6 +8,7 @@ values whose `==` says too little. Knows nothing of construction or methods.
 """
 
 import threading
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,27 +54,40 @@ class Structure:
 
 
 class Layout:
-    """Which fields of a class are children and which are static, and its three functions."""
+    """Which fields of a class are children and which are static, and its three functions.
 
-    def __init__(self, cls: type, children: tuple[str, ...], static: tuple[str, ...]) -> None:
+    JAX is given the functions once, when there is a class. They are rewritten in place when the
+    fields are set anew, as cloudpickle does: it makes an empty class, and then sets its attributes.
+    """
+
+    def __init__(self, cls: type) -> None:
         self.cls = cls
-        self.children = children
-        self.static = static
+        self.children: tuple[str, ...] = ()
+        self.static: tuple[str, ...] = ()
         self._namespace: dict[str, Any] = {
             "cls": cls,
             "new": object.__new__,
             "describe": self.describe,
             "restore": self.restore,
-            **{f"K{i}": jtu.GetAttrKey(name) for i, name in enumerate(children)},
-            **{f"T{i}": None for i in range(len(static))},
         }
-        exec(_source(children, static), self._namespace)  # the text holds field names, no values
+        self._functions = self._write()
+        flatten, with_keys, unflatten = self._functions
+        jtu.register_pytree_with_keys(cls, with_keys, unflatten, flatten)
 
-    def register(self) -> None:
-        """Tell JAX that the class is a PyTree node."""
-        flatten, unflatten = self._namespace["flatten"], self._namespace["unflatten"]
-        with_keys = self._namespace["flatten_with_keys"]
-        jtu.register_pytree_with_keys(self.cls, with_keys, unflatten, flatten)
+    def set_fields(self, children: tuple[str, ...], static: tuple[str, ...]) -> None:
+        """Flatten and unflatten these fields from now on."""
+        self.children, self.static = children, static
+        for registered, written in zip(self._functions, self._write(), strict=True):
+            registered.__code__ = written.__code__
+
+    def _write(self) -> tuple[types.FunctionType, ...]:
+        self._namespace.update(
+            {f"K{i}": jtu.GetAttrKey(name) for i, name in enumerate(self.children)},
+            **{f"T{i}": None for i in range(len(self.static))},
+        )
+        written: dict[str, Any] = {}
+        exec(_source(self.children, self.static), self._namespace, written)  # field names only
+        return written["flatten"], written["flatten_with_keys"], written["unflatten"]
 
     def describe(self, instance: Any, keyed: bool) -> tuple[tuple[Any, ...], Any]:
         """Flatten any instance, whatever it holds or lacks."""
@@ -101,13 +115,13 @@ class Layout:
     def _learn(self, static: tuple[Any, ...]) -> bool:
         """Settle, once, the static types of the fast path; say whether these values have them."""
         names = [f"T{i}" for i in range(len(static))]
-        types = dict(zip(names, map(type, static), strict=True))
+        kinds = dict(zip(names, map(type, static), strict=True))
         if not all(map(is_own_key, static)):
             return False
         with _learning:
             if self._namespace["T0"] is None:
-                self._namespace.update(types)
-        return all(self._namespace[name] is types[name] for name in names)
+                self._namespace.update(kinds)
+        return all(self._namespace[name] is kinds[name] for name in names)
 
 
 def _same(one: Any, other: Any) -> bool:

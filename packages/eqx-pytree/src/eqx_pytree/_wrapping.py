@@ -53,6 +53,7 @@ def module_update_wrapper(wrapper: _M, wrapped: Any = None) -> _M:
         raise ValueError(message)
     if wrapped is None:
         wrapped = wrapper.__wrapped__  # type: ignore[attr-defined]
+    wrapped = getattr(wrapped, "__func__", wrapped)
     copy = object.__new__(cls)
     vars(copy).update(vars(wrapper))
     for name in WRAPPER_ATTRIBUTES:

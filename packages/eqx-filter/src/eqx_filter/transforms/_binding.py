@@ -5,10 +5,12 @@ positional arguments and set of keywords; after that it is a look-up per argumen
 """
 
 import inspect
-from collections.abc import Callable
+import types
 from typing import Any
 
 import jax.tree_util as jtu
+
+from eqx_pytree import BoundMethod
 
 from .._predicates import is_array
 
@@ -27,12 +29,10 @@ class _Given:
 class Binding:
     """The signature of a function, and how its calls are brought to one form."""
 
-    def __init__(self, fun: Callable[..., Any]) -> None:
-        try:
-            self.signature: inspect.Signature | None = inspect.signature(fun)
-        except (TypeError, ValueError):
-            self.signature = None
-        self.full = self._full_length()
+    def __init__(self, fun: Any, *, fill_defaults: bool) -> None:
+        self.signature = _signature(fun)
+        self.fill_defaults = fill_defaults
+        self.full = self._full_length() if fill_defaults else 0
         self._forms: dict[tuple[int, tuple[str, ...]], tuple[Any, Any] | None] = {}
 
     def _full_length(self) -> int:
@@ -48,8 +48,9 @@ class Binding:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bring a call to its form: positional where it can be, defaults filled in.
 
-        A default that holds arrays is left out, since it would become an input of the program. A
-        call that does not fit the signature stays as it is, for the function itself to refuse.
+        A default that holds arrays is left out, since it would become an input of the program, and
+        so is one without a hash. A call that does not fit the signature stays as it is, for the
+        function itself to refuse.
         """
         shape = len(args), tuple(sorted(kwargs))
         if shape not in self._forms:
@@ -75,12 +76,35 @@ class Binding:
         for name, parameter in self.signature.parameters.items():
             default = parameter.default
             if name not in bound.arguments and default is not inspect.Parameter.empty:
-                if any(map(is_array, jtu.tree_leaves(default))):
+                if not (self.fill_defaults and all(map(_is_constant, jtu.tree_leaves(default)))):
                     break
                 bound.arguments[name] = default
         order = {name: i for i, name in enumerate(self.signature.parameters)}
         bound.arguments = dict(sorted(bound.arguments.items(), key=lambda item: order[item[0]]))
         return bound.args, bound.kwargs
+
+
+def _signature(fun: Any) -> inspect.Signature | None:
+    """The signature of the code that a callable runs, not of what it says that it wraps.
+
+    None for a callable that binds arguments of its own: another of its type binds others.
+    """
+    if isinstance(fun, BoundMethod):
+        fun = fun.__wrapped__
+    elif not isinstance(fun, types.FunctionType):
+        call = type(fun).__call__
+        if isinstance(fun, type) or not isinstance(call, types.FunctionType):
+            return None
+        fun = types.MethodType(call, fun)
+    return inspect.signature(fun, follow_wrapped=False)
+
+
+def _is_constant(leaf: Any) -> bool:
+    try:
+        hash(leaf)
+    except TypeError:
+        return False
+    return not is_array(leaf)
 
 
 def _value(slot: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -1,11 +1,11 @@
-"""Where programs are kept: with the function that they were compiled from.
+"""Where programs are kept: with what they were compiled from, so that they die with it.
 
-A function's programs lie in its own `__dict__`, so they are found however often it is wrapped, and
-they form a cycle with it that the garbage collector frees whole. A callable without `__dict__`,
-such as a built-in, has them in a table of weak references, or lives forever anyway.
+A function's programs lie in its own `__dict__`: they are found however often it is wrapped, and
+form a cycle with it that the garbage collector frees whole. The same goes for a partial, an
+instance whose method is jitted, and any other callable; a class has them as an attribute. What has
+no `__dict__`, such as a built-in, has them in a table, and mostly lives forever anyway.
 """
 
-import functools
 import types
 import weakref
 from collections.abc import Callable, Hashable
@@ -13,7 +13,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from eqx_pytree import BoundMethod, Partial
+from eqx_pytree import BoundMethod
 
 from ._options import Options
 from ._programs import Programs
@@ -21,6 +21,9 @@ from ._programs import Programs
 _ATTRIBUTE = "__eqx_filter_programs__"
 _MOST_OPTIONS = 64
 """Sets of options kept for one function; the oldest goes when there are more."""
+
+_HEAP_TYPE = 1 << 9
+"""Of `type.__flags__`: made by a class statement, so that attributes can be set."""
 
 
 class _Table(dict[Hashable, Programs]):
@@ -47,7 +50,7 @@ def programs_of(fun: Any, options: Options) -> Programs:
             if programs is not None:
                 return programs
         return _find(fun, options, fun, options)
-    return _find(_anchor(fun), (options, type(fun)), None, options, like=fun)
+    return _find(_holder(fun), (options, type(fun)), None, options, like=fun)
 
 
 def as_tree(fun: Any) -> Any:
@@ -57,19 +60,14 @@ def as_tree(fun: Any) -> Any:
     return fun
 
 
-def clear_programs(fun: Any) -> None:
-    """Drop what was compiled for a callable."""
-    _table(_anchor(fun)).clear()
-
-
 def _find(
-    anchor: Any,
+    holder: Any,
     key: Hashable,
     fun: Callable[..., Any] | None,
     options: Options,
     like: Any = None,
 ) -> Programs:
-    table = _table(anchor)
+    table = _table(holder)
     programs = table.get(key)
     if programs is None:
         programs = Programs(options, fun, fun if like is None else like)
@@ -79,30 +77,36 @@ def _find(
     return programs
 
 
-def _anchor(fun: Any) -> Any:
-    """The function whose code a callable runs in the end."""
-    while type(fun) is not types.FunctionType:
-        if hasattr(fun, "__func__"):
-            fun = fun.__func__
-        elif hasattr(fun, "__wrapped__"):
-            fun = fun.__wrapped__
-        elif isinstance(fun, (functools.partial, Partial)):
-            fun = fun.func
-        elif isinstance(type(fun).__call__, types.FunctionType):
-            return type(fun).__call__
-        else:
+def _holder(fun: Any) -> Any:
+    """What the programs of a callable are kept with."""
+    while not isinstance(fun, (types.FunctionType, type)):
+        if isinstance(fun, types.MethodType):
+            return fun.__self__
+        if jtu.all_leaves([fun]):
             return fun
+        for attribute in ("__func__", "__wrapped__", "func"):
+            if hasattr(fun, attribute):
+                fun = getattr(fun, attribute)
+                break
+        else:
+            fun = type(fun).__call__
     return fun
 
 
-def _table(anchor: Any) -> _Table:
-    held = getattr(anchor, "__dict__", None)
+def _table(holder: Any) -> _Table:
+    held = getattr(holder, "__dict__", None)
     if isinstance(held, dict):
         table = held.get(_ATTRIBUTE)
-        if table is None or table.owner is not anchor:
-            table = held[_ATTRIBUTE] = _Table(anchor)
+        if table is None or table.owner is not holder:
+            table = held[_ATTRIBUTE] = _Table(holder)
+        return table
+    if isinstance(holder, type) and holder.__flags__ & _HEAP_TYPE:
+        table = vars(holder).get(_ATTRIBUTE)
+        if table is None or table.owner is not holder:
+            table = _Table(holder)
+            setattr(holder, _ATTRIBUTE, table)
         return table
     try:
-        return _elsewhere_weak.setdefault(anchor, _Table())
+        return _elsewhere_weak.setdefault(holder, _Table())
     except TypeError:
-        return _elsewhere.setdefault(id(anchor), _Table(anchor))
+        return _elsewhere.setdefault(id(holder), _Table(holder))

@@ -1,13 +1,48 @@
 """Donated inputs: which they are, none of them twice, and JAX's warning kept quiet if asked."""
 
+import contextlib
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 
-_local = threading.local()
+_UNUSABLE = "(?#eqx_filter)Some donated buffers were not usable"
+
+
+class _Filter:
+    """One warning filter for all threads, put in by the first and taken out by the last.
+
+    `warnings.catch_warnings` would put back what another thread had when it began.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+
+    def add_user(self) -> None:
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                warnings.filterwarnings("ignore", message=_UNUSABLE)
+
+    def drop_user(self) -> None:
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                for entry in [entry for entry in warnings.filters if _is_ours(entry)]:
+                    warnings.filters.remove(entry)  # type: ignore[attr-defined]
+
+
+class _Local(threading.local):
+    """How often this thread uses the filter."""
+
+    depth = 0
+
+
+_filter = _Filter()
+_local = _Local()
 
 
 def refuse_donated_twice(
@@ -34,25 +69,26 @@ def refuse_donated_twice(
 
 
 def begin_quiet() -> None:
-    """Hide, until `end_quiet`, the warning that a donated buffer was of no use.
+    """Hide the warning that a donated buffer was of no use, until `quiet_ends_here` ends.
 
     Called while tracing: it is the compilation that follows which warns, and so a call that
     compiles nothing pays nothing.
     """
-    context = warnings.catch_warnings()
-    context.__enter__()
-    warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
-    _contexts().append(context)
+    _filter.add_user()
+    _local.depth += 1
 
 
-def end_quiet() -> None:
-    """End what `begin_quiet` began in this thread, if anything."""
-    contexts = _contexts()
-    while contexts:
-        contexts.pop().__exit__(None, None, None)
+@contextlib.contextmanager
+def quiet_ends_here() -> Iterator[None]:
+    """End what `begin_quiet` began in this thread since this began."""
+    depth = _local.depth
+    try:
+        yield
+    finally:
+        while _local.depth > depth:
+            _local.depth -= 1
+            _filter.drop_user()
 
 
-def _contexts() -> list[Any]:
-    if not hasattr(_local, "contexts"):
-        _local.contexts = []
-    return _local.contexts
+def _is_ours(entry: Any) -> bool:
+    return getattr(entry[1], "pattern", None) == _UNUSABLE

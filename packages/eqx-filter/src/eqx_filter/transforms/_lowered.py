@@ -21,7 +21,7 @@ class Lowered:
         self._programs = programs
         self._fun = fun
         self._program, dynamic = programs.find(fun, args, kwargs, _ABSTRACT_TOO)
-        self.lowered = self._program.jitted.lower(*dynamic)
+        self.lowered = self._program.lower(dynamic)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "lowered"), name)

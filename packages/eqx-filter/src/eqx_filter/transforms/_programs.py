@@ -18,7 +18,7 @@ from eqx_pytree import is_own_key, static_key
 
 from .._predicates import ARRAY_TYPES, is_array_like
 from ._binding import Binding
-from ._donation import begin_quiet, end_quiet, refuse_donated_twice
+from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
 from ._naming import callable_names, leaf_names
 from ._options import Options
 
@@ -38,7 +38,7 @@ class Programs:
     def __init__(self, options: Options, fun: Callable[..., Any] | None, like: Any) -> None:
         self.options = options
         self.fun = fun
-        self.binding = Binding(like)
+        self.binding = Binding(like, fill_defaults=options.filter is None)
         self.name = getattr(like, "__name__", None) or type(like).__name__
         self.plans: dict[Hashable, Plan] = {}
         self.plans_by_mask: dict[Hashable, Plan] = {}
@@ -61,13 +61,10 @@ class Programs:
             args, kwargs = self.binding(args, kwargs)
         tree = (args, kwargs) if self.fun is not None else (fun, args, kwargs)
         leaves, structure = jtu.tree_flatten(tree)
-        key: Hashable = structure, tuple(map(type, leaves))
         traced: tuple[bool, ...] | None = None
         if self.options.filter is not None:
             traced = self.options.filter(self, tree, leaves)
-            key = key, traced
-        elif array_types is not ARRAY_TYPES:
-            key = key, array_types
+        key: Hashable = structure, tuple(map(type, leaves)), traced, array_types
         latest_key, plan = self.latest
         if plan is None or key != latest_key:
             plan = self.plans.get(key)
@@ -233,15 +230,19 @@ class Program:
             return Output(layout, arrays)
         return arrays[0] if structure == _LEAF and arrays else tuple(arrays)
 
+    def lower(self, dynamic: Sequence[Any]) -> Any:
+        """Lower it for these inputs."""
+        with quiet_ends_here():
+            return self.jitted.lower(*dynamic)
+
     def _call_donating(self, dynamic: Sequence[Any]) -> Any:
         refuse_donated_twice(dynamic, self.plan.donated, self.plan.names)
         try:
-            return self.rebuild(self.jitted(*dynamic))
+            with quiet_ends_here():
+                return self.rebuild(self.jitted(*dynamic))
         except TypeError:
             self._refuse_untraceable(dynamic)
             raise
-        finally:
-            end_quiet()
 
     def _refuse_untraceable(self, dynamic: Sequence[Any]) -> None:
         for name, leaf in zip(self.plan.names(), dynamic, strict=True):

@@ -26,13 +26,13 @@ def apply_updates(model: Any, updates: Any) -> Any:
         nodes = structure.flatten_up_to(model)
     except ValueError:
         raise ValueError(_structures_differ(model, updates)) from None
+    pairs = list(zip(nodes, additions, strict=True))
+    if not jtu.all_leaves([node for node, addition in pairs if addition is not None]):
+        raise TypeError(_cannot_add(nodes, updates))
     try:
-        sums = [
-            node if addition is None else node + addition
-            for node, addition in zip(nodes, additions, strict=True)
-        ]
+        sums = [node if addition is None else node + addition for node, addition in pairs]
     except TypeError as error:
-        raise TypeError(_cannot_add(nodes, updates, error)) from error
+        raise TypeError(_cannot_add(nodes, updates)) from error
     return structure.unflatten(sums)
 
 
@@ -48,16 +48,23 @@ def _structures_differ(model: Any, updates: Any) -> str:
     )
 
 
-def _cannot_add(nodes: list[Any], updates: Any, error: TypeError) -> str:
+def _cannot_add(nodes: list[Any], updates: Any) -> str:
+    told = "An update cannot be added to its leaf"
     paths = jtu.tree_flatten_with_path(updates, is_leaf=_is_none)[0]
     for node, (path, addition) in zip(nodes, paths, strict=True):
-        try:
-            _ = addition is None or node + addition
-        except TypeError:
+        if addition is not None and not _can_add(node, addition):
             where = jtu.keystr(path)
-            return (
+            told = (
                 f"`updates{where}` is a `{type(addition).__name__}` and `model{where}` a "
-                f"`{type(node).__name__}`, and they cannot be added: {error}. Put None into "
-                "`updates` where `model` is not to be updated."
+                f"`{type(node).__name__}`, and they cannot be added"
             )
-    return str(error)
+            break
+    return f"{told}. Put None into `updates` where `model` is not to be updated."
+
+
+def _can_add(node: Any, addition: Any) -> bool:
+    try:
+        node + addition
+    except TypeError:
+        return False
+    return jtu.all_leaves([node])
