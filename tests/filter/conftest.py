@@ -22,4 +22,4 @@ def assert_freed():
 @pytest.fixture
 def x64():
     """A context in which 64-bit numbers are kept; it has moved since the oldest JAX."""
-    return getattr(jax, "enable_x64", None) or jax.experimental.enable_x64
+    return jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
