@@ -196,7 +196,7 @@ class TestFilters:
             *(2**31 - 1, 2**31, 2**70, -(2**31), -(2**31) - 1, object(), object, range(3)),
             *(lambda x: x, jnp.ones(2), [None], {1, 2}, ..., slice(1)),
         ],
-        ids=repr,
+        ids=lambda element: type(element).__name__,
     )
     def test_is_array_like(self, element):
         """'i.e. does jax.numpy.array throw an exception or not'"""
