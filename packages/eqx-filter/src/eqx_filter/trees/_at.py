@@ -63,7 +63,8 @@ def tree_at(
     **Arguments:**
 
     - `where`: takes a PyTree like `pytree` and returns a node of it, or a sequence of nodes. A
-        node is a leaf or a subtree. It may look at the structure, not at the leaves' values.
+        node is a leaf or a subtree. It may look at the structure, not at the leaves' values. Where
+        it returns one node twice, the later replacement counts.
     - `pytree`: the PyTree.
     - `replace`: the new node; where `where` returns a sequence, a sequence of the same length.
     - `replace_fn`: called with each node in turn; its results are the new nodes. Precisely one of
