@@ -1,0 +1,91 @@
+"""What the constructors share: first values, sizes, dtypes and the two spellings of `bias`.
+
+Knows no layer. First values are drawn from U(-limit, limit) with a limit of one over the square
+root of the fan-in, the heuristic that Glorot & Bengio (2010, "Understanding the difficulty of
+training deep feedforward neural networks") give as their equation (1).
+"""
+
+import functools
+import inspect
+import operator
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Inexact, PRNGKeyArray
+
+P = ParamSpec("P")
+
+
+def default_floating_dtype() -> Any:
+    """float64 where JAX's 64-bit mode is on, else float32."""
+    return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
+
+
+def default_init(
+    key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike | None, lim: float
+) -> Inexact[Array, "..."]:
+    """Draw from U(-lim, lim); for complex dtypes real and imaginary part each, from a split key.
+
+    `dtype=None` is [`default_floating_dtype`][]. **Raises** `ValueError` for a dtype that is
+    neither floating nor complex.
+    """
+    kind: Any = default_floating_dtype() if dtype is None else dtype
+    if kind is float or kind is complex:
+        kind = jnp.result_type(kind)
+    if not jnp.issubdtype(kind, jnp.inexact):
+        message = (
+            f"`dtype` must be a floating or a complex dtype, since first values are drawn from a "
+            f"uniform distribution; got `{jnp.dtype(kind).name}`. Cast the layer afterwards."
+        )
+        raise ValueError(message)
+    if jnp.issubdtype(kind, jnp.complexfloating):
+        part = jnp.finfo(kind).dtype
+        real, imag = (jr.uniform(k, shape, part, -lim, lim) for k in jr.split(key, 2))
+        return lax.complex(real, imag)
+    return jr.uniform(key, shape, kind, -lim, lim)
+
+
+def checked_size(layer: str, name: str, size: Any, *, scalar: bool = False) -> Any:
+    """Return `size` as an `int`, or as it is where `scalar` and it is `"scalar"`.
+
+    **Raises** `TypeError` for what is no integer and `ValueError` for a negative one, naming the
+    argument.
+    """
+    kinds = 'a non-negative integer or `"scalar"`' if scalar else "a non-negative integer"
+    rule = f"`{layer}` needs {kinds} as `{name}`"
+    try:
+        checked = operator.index(size)
+    except TypeError as error:
+        if scalar and isinstance(size, str) and size == "scalar":
+            return size
+        message = f"{rule}, got {size!r} of type `{type(size).__name__}`."
+        raise TypeError(message) from error
+    if checked < 0:
+        message = f"{rule}, got {checked}."
+        raise ValueError(message)
+    return checked
+
+
+def refuse_two_biases(init: Callable[P, None]) -> Callable[P, None]:
+    """Make a constructor refuse `use_bias` and `bias` that are both given and differ."""
+    position = list(inspect.signature(init).parameters).index("use_bias")
+
+    @functools.wraps(init)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
+        bias = kwargs.get("bias")
+        if bias is not None:
+            use_bias = args[position] if len(args) > position else kwargs.get("use_bias", bias)
+            if use_bias != bias:
+                message = (
+                    f"`{type(args[0]).__name__}` was given both `use_bias={use_bias!r}` and "
+                    f"`bias={bias!r}`. They are two names for one choice: give one of them."
+                )
+                raise ValueError(message)
+        init(*args, **kwargs)
+
+    return checked

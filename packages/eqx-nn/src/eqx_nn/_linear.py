@@ -1,0 +1,109 @@
+"""Layers that are affine maps: `Linear`, and `Identity`."""
+
+import math
+from typing import Any, Literal, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
+
+from eqx_pytree import Module, field
+
+from ._init import checked_size, default_init, refuse_two_biases
+from ._shapes import columns, describe, shape_of, wrong_shape
+
+T = TypeVar("T")
+Size = int | Literal["scalar"]
+
+
+class Linear(Module):
+    """The affine map `y = W x + b` of one vector.
+
+    `weight` has shape `(out_features, in_features)` and `bias` has shape `(out_features,)`, or is
+    `None`. Both are drawn from U(-1/sqrt(in_features), 1/sqrt(in_features)).
+    """
+
+    weight: Inexact[Array, "out_features in_features"]
+    bias: Inexact[Array, " out_features"] | None
+    in_features: Size = field(static=True)
+    out_features: Size = field(static=True)
+    use_bias: bool = field(static=True)
+
+    @refuse_two_biases
+    def __init__(
+        self,
+        in_features: Size,
+        out_features: Size,
+        use_bias: bool = True,
+        dtype: DTypeLike | None = None,
+        *,
+        bias: bool | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the first weights.
+
+        **Arguments:**
+
+        - `in_features`, `out_features`: sizes of input and output. `"scalar"` stands for a value
+            of shape `()`, and for a size of 1 in `weight` and `bias`.
+        - `use_bias`: whether to add a bias; may also be spelled `bias`.
+        - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode). May be
+            complex.
+        - `key`: a PRNG key for the first weights.
+
+        **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one, for
+        a `dtype` that is neither floating nor complex, and if `use_bias` and `bias` differ.
+        """
+        self.in_features = checked_size("Linear", "in_features", in_features, scalar=True)
+        self.out_features = checked_size("Linear", "out_features", out_features, scalar=True)
+        self.use_bias = use_bias if bias is None else bias
+        fan_in = 1 if self.in_features == "scalar" else self.in_features
+        fan_out = 1 if self.out_features == "scalar" else self.out_features
+        limit = 1 / math.sqrt(fan_in) if fan_in else 1.0
+        weight_key, bias_key = jax.random.split(key, 2)
+        self.weight = default_init(weight_key, (fan_out, fan_in), dtype, limit)
+        self.bias = default_init(bias_key, (fan_out,), dtype, limit) if self.use_bias else None
+
+    @jax.named_scope("eqx.nn.Linear")
+    def __call__(
+        self, x: Shaped[ArrayLike, " in_features"] | Shaped[ArrayLike, ""], *, key: Any = None
+    ) -> Inexact[Array, " out_features"] | Inexact[Array, ""]:
+        """Map one vector.
+
+        `x` has shape `(in_features,)`, or `()` if `in_features` is `"scalar"`; the result has
+        shape `(out_features,)`, or `()` if `out_features` is `"scalar"`, and the dtype that
+        `weight @ x + bias` promotes to. `key` is ignored. Without a bias, `x` may also be a
+        matrix of columns, as in `weight @ x`.
+
+        **Raises:** `TypeError` or `ValueError` for an input of another shape.
+        """
+        if self.in_features == "scalar":
+            if shape_of(x) != ():
+                message = f"x must have scalar shape: {describe('Linear', 'x', x, ())}"
+                raise ValueError(message)
+            x = jnp.reshape(x, (1,))
+        try:
+            y = self.weight @ x  # (out_features,)
+        except (TypeError, ValueError) as error:
+            raise wrong_shape("Linear", error, {"x": (x, columns(self.weight))}) from None
+        if self.bias is not None:
+            if y.ndim > 1 and jnp.shape(self.bias) not in (y.shape, (1,), ()):
+                raise ValueError(describe("Linear", "x", x, columns(self.weight)))
+            y = y + self.bias
+        if self.out_features == "scalar":
+            if y.shape != (1,):
+                raise ValueError(describe("Linear", "x", x, columns(self.weight)))
+            y = jnp.reshape(y, ())
+        return y
+
+
+class Identity(Module):
+    """The identity map. Takes and ignores any arguments, so that it can stand for any layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Ignore every argument."""
+
+    def __call__(self, x: T, *, key: Any = None) -> T:
+        """Return `x`, of any type, as it is. `key` is ignored."""
+        return x

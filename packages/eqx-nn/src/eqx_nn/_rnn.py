@@ -1,0 +1,231 @@
+"""Recurrent cells: one step of a recurrence. Scan over a sequence with `jax.lax.scan`."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
+
+from eqx_pytree import Module, field
+
+from ._init import checked_size, default_init, refuse_two_biases
+from ._shapes import columns, describe, shape_of, wrong_shape
+
+
+class GRUCell(Module):
+    """One step of a gated recurrent unit.
+
+    With `x` the input, `h` the hidden state and `*` the elementwise product:
+
+        r = sigmoid(W_r x + b_r + U_r h)
+        z = sigmoid(W_z x + b_z + U_z h)
+        n = tanh(W_n x + b_n + r * (U_n h + c_n))
+        h' = (1 - z) * n + z * h
+
+    These are the equations of Cho et al. (2014, "Learning Phrase Representations using RNN
+    Encoder-Decoder for Statistical Machine Translation"), with the reset gate `r` applied after
+    the product with `U_n`, as in the first version of that paper and in cuDNN. `weight_ih` stacks
+    `W_r, W_z, W_n`, `weight_hh` stacks `U_r, U_z, U_n`, `bias` stacks `b_r, b_z, b_n`, and `bias_n`
+    is `c_n`. All are drawn from U(-1/sqrt(hidden_size), 1/sqrt(hidden_size)).
+
+        def step(hidden, x):
+            hidden = cell(x, hidden)
+            return hidden, hidden
+
+        last, every = jax.lax.scan(step, jnp.zeros(cell.hidden_size), xs)
+    """
+
+    weight_ih: Inexact[Array, "3*hidden_size input_size"]
+    weight_hh: Inexact[Array, "3*hidden_size hidden_size"]
+    bias: Inexact[Array, " 3*hidden_size"] | None
+    bias_n: Inexact[Array, " hidden_size"] | None
+    input_size: int = field(static=True)
+    hidden_size: int = field(static=True)
+    use_bias: bool = field(static=True)
+
+    @refuse_two_biases
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        use_bias: bool = True,
+        dtype: DTypeLike | None = None,
+        *,
+        bias: bool | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the first weights.
+
+        **Arguments:**
+
+        - `input_size`, `hidden_size`: sizes of the input and of the hidden state.
+        - `use_bias`: whether to add the biases; may also be spelled `bias`.
+        - `dtype`: of weights and biases; float32 unless given (float64 in JAX's 64-bit mode).
+        - `key`: a PRNG key for the first weights.
+
+        **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one, for
+        a `dtype` that is neither floating nor complex, and if `use_bias` and `bias` differ.
+        """
+        self.input_size = checked_size("GRUCell", "input_size", input_size)
+        self.hidden_size = checked_size("GRUCell", "hidden_size", hidden_size)
+        self.use_bias = use_bias if bias is None else bias
+        rows, limit = 3 * self.hidden_size, _limit(self.hidden_size)
+        ih_key, hh_key, bias_key, bias_n_key = jax.random.split(key, 4)
+        self.weight_ih = default_init(ih_key, (rows, self.input_size), dtype, limit)
+        self.weight_hh = default_init(hh_key, (rows, self.hidden_size), dtype, limit)
+        self.bias = self.bias_n = None
+        if self.use_bias:
+            self.bias = default_init(bias_key, (rows,), dtype, limit)
+            self.bias_n = default_init(bias_n_key, (self.hidden_size,), dtype, limit)
+
+    @jax.named_scope("eqx.nn.GRUCell")
+    def __call__(
+        self,
+        input: Shaped[ArrayLike, " input_size"],
+        hidden: Shaped[ArrayLike, " hidden_size"],
+        *,
+        key: Any = None,
+    ) -> Inexact[Array, " hidden_size"]:
+        """Return the next hidden state, of shape `(hidden_size,)`.
+
+        `input` has shape `(input_size,)` and `hidden` has shape `(hidden_size,)`. `key` is
+        ignored. **Raises** `TypeError` or `ValueError` for other shapes.
+        """
+        from_input, from_hidden = _products(self, input, hidden)  # (3 * hidden_size,), twice
+        if self.bias is not None:
+            from_input = from_input + self.bias
+        input_r, input_z, input_n = _rows(from_input, 3)
+        hidden_r, hidden_z, hidden_n = _rows(from_hidden, 3)
+        if self.bias_n is not None:
+            hidden_n = hidden_n + self.bias_n
+        reset = jax.nn.sigmoid(input_r + hidden_r)
+        update = jax.nn.sigmoid(input_z + hidden_z)
+        new = jnp.tanh(input_n + reset * hidden_n)
+        return new + update * (hidden - new)
+
+
+class LSTMCell(Module):
+    """One step of a long short-term memory unit.
+
+    With `x` the input, `(h, c)` the state and `*` the elementwise product:
+
+        i = sigmoid(W_i x + U_i h + b_i)
+        f = sigmoid(W_f x + U_f h + b_f)
+        g = tanh(W_g x + U_g h + b_g)
+        o = sigmoid(W_o x + U_o h + b_o)
+        c' = f * c + i * g
+        h' = o * tanh(c')
+
+    The unit is that of Hochreiter & Schmidhuber (1997, "Long Short-Term Memory") with the forget
+    gate `f` of Gers, Schmidhuber & Cummins (2000, "Learning to Forget: Continual Prediction with
+    LSTM"), without peepholes. `weight_ih`, `weight_hh` and `bias` stack the four rows of `W`, `U`
+    and `b` in the order `i, f, g, o`. All are drawn from
+    U(-1/sqrt(hidden_size), 1/sqrt(hidden_size)).
+
+        def step(state, x):
+            state = cell(x, state)
+            return state, state[0]
+
+        zeros = jnp.zeros(cell.hidden_size)
+        (last, _), every = jax.lax.scan(step, (zeros, zeros), xs)
+    """
+
+    weight_ih: Inexact[Array, "4*hidden_size input_size"]
+    weight_hh: Inexact[Array, "4*hidden_size hidden_size"]
+    bias: Inexact[Array, " 4*hidden_size"] | None
+    input_size: int = field(static=True)
+    hidden_size: int = field(static=True)
+    use_bias: bool = field(static=True)
+
+    @refuse_two_biases
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        use_bias: bool = True,
+        dtype: DTypeLike | None = None,
+        *,
+        bias: bool | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the first weights.
+
+        **Arguments:**
+
+        - `input_size`, `hidden_size`: sizes of the input and of the two states.
+        - `use_bias`: whether to add the bias; may also be spelled `bias`.
+        - `dtype`: of weights and bias; float32 unless given (float64 in JAX's 64-bit mode).
+        - `key`: a PRNG key for the first weights.
+
+        **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one, for
+        a `dtype` that is neither floating nor complex, and if `use_bias` and `bias` differ.
+        """
+        self.input_size = checked_size("LSTMCell", "input_size", input_size)
+        self.hidden_size = checked_size("LSTMCell", "hidden_size", hidden_size)
+        self.use_bias = use_bias if bias is None else bias
+        rows, limit = 4 * self.hidden_size, _limit(self.hidden_size)
+        ih_key, hh_key, bias_key = jax.random.split(key, 3)
+        self.weight_ih = default_init(ih_key, (rows, self.input_size), dtype, limit)
+        self.weight_hh = default_init(hh_key, (rows, self.hidden_size), dtype, limit)
+        self.bias = default_init(bias_key, (rows,), dtype, limit) if self.use_bias else None
+
+    @jax.named_scope("eqx.nn.LSTMCell")
+    def __call__(
+        self,
+        input: Shaped[ArrayLike, " input_size"],
+        hidden: Sequence[Shaped[ArrayLike, " hidden_size"]],
+        *,
+        key: Any = None,
+    ) -> tuple[Inexact[Array, " hidden_size"], Inexact[Array, " hidden_size"]]:
+        """Return the next `(h, c)`, each of shape `(hidden_size,)`.
+
+        `input` has shape `(input_size,)`; `hidden` is the pair `(h, c)`, each of shape
+        `(hidden_size,)`. `key` is ignored. **Raises** `TypeError` or `ValueError` for other
+        shapes, and for a `hidden` that is no pair.
+        """
+        h, c = _pair(hidden)
+        from_input, from_hidden = _products(self, input, h)  # (4 * hidden_size,), twice
+        gates = from_input + from_hidden
+        if self.bias is not None:
+            gates = gates + self.bias
+        in_gate, forget, new, out = _rows(gates, 4)
+        if shape_of(c) not in (new.shape, (1,), ()):
+            raise TypeError(describe("LSTMCell", "hidden[1]", c, new.shape))
+        c = jax.nn.sigmoid(forget) * c + jax.nn.sigmoid(in_gate) * jnp.tanh(new)
+        return jax.nn.sigmoid(out) * jnp.tanh(c), c
+
+
+def _limit(hidden_size: int) -> float:
+    return math.sqrt(1 / hidden_size) if hidden_size else 1.0
+
+
+def _rows(stacked: Array, count: int) -> Sequence[Array]:
+    """Take apart what stacks `count` arrays of equal size."""
+    return lax.split(stacked, (stacked.shape[0] // count,) * count)
+
+
+def _pair(hidden: Any) -> tuple[Any, Any]:
+    try:
+        h, c = hidden
+    except (TypeError, ValueError) as error:
+        message = f"`LSTMCell` expects `hidden` to be the pair `(h, c)` of its last result: {error}"
+        raise type(error)(message) from None
+    return h, c
+
+
+def _products(cell: GRUCell | LSTMCell, x: Any, h: Any) -> tuple[Any, Any]:
+    """The stacked `W x` and `U h`; the errors of both say which input is wrong."""
+    name, of_h = type(cell).__name__, "hidden" if isinstance(cell, GRUCell) else "hidden[0]"
+    inputs = {"input": (x, columns(cell.weight_ih)), of_h: (h, columns(cell.weight_hh))}
+    try:
+        from_input, from_hidden = cell.weight_ih @ x, cell.weight_hh @ h
+        if (from_input.ndim > 1 and cell.bias is not None) or from_input.shape != from_hidden.shape:
+            message = "matrices of columns cannot be added to a bias or to a vector"
+            raise ValueError(message)
+    except (TypeError, ValueError) as error:
+        raise wrong_shape(name, error, inputs) from None
+    return from_input, from_hidden

@@ -1,0 +1,63 @@
+"""The shapes in the annotations hold: every layer runs with jaxtyping and beartype checking it.
+
+In a process of its own, since the checks are put in when the package is imported.
+"""
+
+import subprocess
+import sys
+
+PREPARE = """
+from jaxtyping import install_import_hook
+with install_import_hook("eqx_nn", "beartype.beartype"):
+    import eqx_nn as nn
+import jax, jax.numpy as jnp, numpy as np, eqx_filter as ef
+key, x, h = jax.random.key(0), jnp.ones(3), jnp.ones(4)
+"""
+
+RIGHT = """
+assert nn.Linear(3, 4, key=key)(x).shape == (4,)
+assert nn.Linear(3, 4, bias=False, dtype="complex64", key=jax.random.PRNGKey(0))(np.ones(3)).size
+assert nn.Linear("scalar", "scalar", key=key)(1.0).shape == ()
+assert nn.GRUCell(3, 4, key=key)(x, h).shape == (4,)
+assert nn.LSTMCell(3, 4, dtype=jnp.float16, key=key)(x, (h, h))[1].shape == (4,)
+assert nn.MLP(3, 2, 4, 3, key=key)(x).shape == (2,)
+assert nn.MLP(3, 2, 4, 3, nn.Linear("scalar", "scalar", key=key), scan=True, key=key)(x).shape
+assert nn.MLP("scalar", "scalar", 4, 1, key=jax.random.PRNGKey(0), scan=True)(2).shape == ()
+for p in (0.5, 0, jnp.array(0.5)):
+    assert nn.Dropout(p)(x, key=key).shape == (3,)
+assert nn.Dropout(deterministic=True)(np.arange(3)).shape == (3,)
+assert nn.Dropout()(2.0, inference=jnp.array(True)) == 2
+model = nn.Sequential([nn.Linear(3, 3, key=key), nn.Lambda(jnp.tanh), nn.Identity(1)])
+assert nn.inference_mode(model)(x, key=key).shape == (3,)
+assert jax.vmap(nn.Linear(3, 4, key=key))(jnp.ones((5, 3))).shape == (5, 4)
+assert jax.vmap(lambda k: nn.GRUCell(3, 4, key=k))(jax.random.split(key)).bias.shape == (2, 12)
+assert ef.filter_grad(lambda m: m(x).sum())(nn.MLP(3, 2, 4, 1, key=key)).activation is None
+assert jax.eval_shape(lambda k: nn.LSTMCell(3, 4, key=k), key).bias.shape == (16,)
+"""
+
+WRONG = {
+    "batch": "nn.Linear(3, 4, key=key)(jnp.ones((5, 3)))",
+    "states of two sizes": "nn.LSTMCell(3, 4, key=key)(x, (h, jnp.ones(1)))",
+    "no key": "nn.GRUCell(3, 4, key=3)",
+    "no number": "nn.Dropout('a')",
+}
+
+
+def run(program):
+    line = [sys.executable, "-W", "error", "-c", PREPARE + program]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def test_right_calls_pass():
+    result = run(RIGHT)
+    assert result.returncode == 0, result.stderr
+
+
+def test_wrong_calls_are_caught():
+    caught = "".join(
+        f"try:\n    {call}\nexcept Exception as error:\n    print(type(error).__name__)\n"
+        f"else:\n    print({name!r})\n"
+        for name, call in WRONG.items()
+    )
+    result = run(caught)
+    assert result.stdout.split("\n")[:-1] == ["TypeCheckError"] * len(WRONG), result.stderr
