@@ -1,0 +1,125 @@
+"""Each example runs on a small setting, and its result is what it claims."""
+
+import importlib.util
+import math
+import runpy
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def load(name):
+    """Import the script `examples/<name>.py` as a module; its command line does not run."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_example_is_tested():
+    tested = {"train_digits", "train_mlp", "frozen_layer", "build_model", "train_rnn"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
+
+
+def test_train_mlp():
+    example = load("train_mlp")
+    untrained = example.main(dataset_size=256, steps=0)
+    assert example.main(dataset_size=256, batch_size=64, steps=300) < 0.1 * untrained
+
+
+def test_frozen_layer():
+    before, after = load("frozen_layer").main(dataset_size=256, steps=300, width=16)
+    assert 0 < after < 0.2 * before
+
+
+def test_frozen_layer_notices_a_change(monkeypatch):
+    example = load("frozen_layer")
+
+    def everything(model):
+        return jax.tree_util.tree_map(lambda leaf: isinstance(leaf, jax.Array), model)
+
+    monkeypatch.setattr(example, "last_layer_only", everything)
+    with pytest.raises(RuntimeError, match="a frozen layer has changed"):
+        example.main(dataset_size=16, steps=1, width=4)
+
+
+def test_build_model():
+    example = load("build_model")
+    assert example.main(dataset_size=300, steps=300) > 0.9
+    assert example.main(dataset_size=300, steps=0) < 0.8
+
+
+def test_train_rnn():
+    example = load("train_rnn")
+    assert example.main(dataset_size=256, batch_size=32, steps=60, hidden_size=8) > 0.95
+    assert example.main(dataset_size=256, steps=0, hidden_size=8) < 0.75
+
+
+def test_spirals_turn_as_they_are_labelled():
+    points, anticlockwise = load("train_rnn").spirals(jax.random.key(0), 50)
+    before, after = points[:, :-1], points[:, 1:]
+    turns = before[..., 0] * after[..., 1] - before[..., 1] * after[..., 0]  # > 0: anticlockwise
+    np.testing.assert_array_equal(turns.sum(axis=1) > 0, anticlockwise == 1)
+
+
+class TestTrainDigits:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def example():
+        return load("train_digits")
+
+    def test_reads_most_digits_and_writes_its_files(self, example, tmp_path, capsys):
+        accuracy = example.main(steps=150, width=64, output=tmp_path / "new")
+        assert accuracy > 0.85
+        assert f"test accuracy: {accuracy:.2%} on 450 digits" in capsys.readouterr().out
+        assert (tmp_path / "new" / "digits.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / "new" / "digits.npz").stat().st_size > 4 * 64 * 64
+
+    def test_loads_what_it_saved(self, example, tmp_path):
+        nn = example.eqx.nn
+        saved, like = (nn.MLP(3, 2, 4, 1, key=jax.random.key(seed)) for seed in (0, 1))
+        example.save(tmp_path / "model.npz", saved)
+        loaded = example.load(tmp_path / "model.npz", like)
+        assert example.eqx.tree_equal(loaded, saved)
+        assert not example.eqx.tree_equal(loaded, like)
+
+    def test_refuses_another_model(self, example, tmp_path):
+        nn, key = example.eqx.nn, jax.random.key(0)
+        example.save(tmp_path / "model.npz", nn.MLP(3, 2, 4, 1, key=key))
+        for other in (nn.MLP(3, 2, 5, 1, key=key), nn.MLP(3, 2, 4, 2, key=key)):
+            with pytest.raises(ValueError, match="holds another model"):
+                example.load(tmp_path / "model.npz", other)
+
+    def test_batches_show_each_digit_once_an_epoch(self, example):
+        drawn = example.batches(0, np.arange(10), np.arange(10), batch_size=5, steps=4)
+        seen = np.concatenate([pixels for pixels, _ in drawn])
+        assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
+
+    def test_loss_is_cross_entropy(self, example):
+        logits = jnp.array([[0.0, 1.0, 2.0]])
+        loss = example.cross_entropy(lambda x: x, logits, jnp.array([2]))
+        expected = math.log(1 + math.exp(-1) + math.exp(-2))
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def run_command_line(monkeypatch, tmp_path, *arguments):
+    line = ["train_digits.py", *arguments, "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", line)
+    runpy.run_path(str(EXAMPLES / "train_digits.py"), run_name="__main__")
+
+
+def test_low_accuracy_is_a_failure_of_the_command(monkeypatch, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="the test accuracy is below 96%"):
+        run_command_line(monkeypatch, tmp_path, "--steps", "1", "--width", "2")
+    assert "test accuracy" in capsys.readouterr().out
+
+
+def test_command_reaches_the_target(monkeypatch, tmp_path, capsys):
+    run_command_line(monkeypatch, tmp_path, "--steps", "1200")
+    assert "loaded back: equal predictions" in capsys.readouterr().out
