@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eqx_nn import Linear
-from eqx_nn._init import checked_size, default_floating_dtype, default_init
+from eqx_nn._init import checked_size, default_init
 
 
 @pytest.mark.parametrize("dtype", [None, "float16", "bfloat16", "float32"])
@@ -29,7 +29,6 @@ def test_complex_parts_are_drawn_apart(key):
 def test_python_types_are_dtypes_of_the_mode(key):
     assert default_init(key, (2,), float, 1.0).dtype == "float32"
     assert default_init(key, (2,), complex, 1.0).dtype == "complex64"
-    assert default_floating_dtype() == np.float32
 
 
 @pytest.mark.usefixtures("x64")
@@ -37,7 +36,6 @@ def test_python_types_in_64_bit_mode(key):
     assert default_init(key, (2,), float, 1.0).dtype == "float64"
     assert default_init(key, (2,), complex, 1.0).dtype == "complex128"
     assert default_init(key, (2,), None, 1.0).dtype == "float64"
-    assert default_floating_dtype() == np.float64
 
 
 @pytest.mark.parametrize("dtype", ["int32", bool, jnp.uint8])
@@ -54,7 +52,7 @@ def test_unknown_dtype(key):
 
 @pytest.mark.parametrize("dtype", ["float64", np.float64, np.dtype("float64")])
 def test_wide_dtype_without_64_bit_mode_is_told_by_jax(key, dtype):
-    with pytest.warns(UserWarning, match=r"float64 +is not available"):
+    with pytest.warns(UserWarning, match=r"float64.* is not available"):
         assert Linear(2, 3, dtype=dtype, key=key).weight.dtype == "float32"
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import operator
 import pickle
 
 import cloudpickle
@@ -13,11 +14,6 @@ from eqx_nn import MLP, Lambda, Sequential
 from eqx_nn._pickling import from_state, to_state
 from eqx_pytree import tree_equal
 
-
-def doubled(x):
-    return 2 * x
-
-
 COPIES = {
     "pickle": lambda x: pickle.loads(pickle.dumps(x)),
     "cloudpickle": lambda x: cloudpickle.loads(cloudpickle.dumps(x)),
@@ -28,14 +24,12 @@ COPIES = {
 
 @pytest.mark.parametrize("how", COPIES)
 @pytest.mark.parametrize(
-    "activation", [jax.nn.relu, jax.nn.silu, jnp.tanh, jax.lax.tanh, jax.nn.gelu, doubled]
+    "activation", [jax.nn.relu, jax.nn.silu, jnp.tanh, jax.lax.tanh, jax.nn.gelu, operator.neg]
 )
 def test_mlp(how, activation, key):
-    if activation is doubled and how == "pickle" and __name__ not in __import__("sys").modules:
-        pytest.skip("tests are no importable module, so pickle cannot find `doubled`")
     model = MLP(2, 3, 4, 2, activation, jnp.tanh, key=key)
     again = COPIES[how](model)
-    assert again.activation is activation or activation is doubled
+    assert again.activation is activation
     assert again.final_activation is jnp.tanh
     assert tree_equal(again.layers, model.layers)
     assert tree_equal(again(jnp.ones(2)), model(jnp.ones(2)))

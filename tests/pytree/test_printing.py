@@ -98,3 +98,18 @@ def test_pprint_prints_the_text_and_a_newline(capsys):
     tree = {"a": Affine(jnp.ones(2))}
     tree_pprint(tree, width=10, indent=4)
     assert capsys.readouterr().out == tree_pformat(tree, width=10, indent=4) + "\n"
+
+
+class TestFunctionsOfJax:
+    def test_a_function_with_a_custom_rule_is_shown_as_the_function(self):
+        def square(x):
+            return x**2
+
+        for rule in (jax.custom_jvp, jax.custom_vjp):
+            assert "<function " in tree_pformat(rule(square))
+            assert "square" in tree_pformat(rule(square))
+
+    def test_a_partial_of_jax_shows_its_parts(self):
+        partial = jax.tree_util.Partial(max, jnp.ones(2), key=1)
+        text = "Partial(func=<built-in function max>, args=(f32[2],), keywords={'key': 1})"
+        assert tree_pformat(partial) == text

@@ -97,7 +97,7 @@ class Dropout(Module):
 def _keep(p: Any) -> Any:
     """`1 - p`, without a gradient; for a Python number a `float`, rounded as JAX rounds it."""
     if type(p) in (int, float, bool):
-        kind = np.float64 if jax.config.jax_enable_x64 else np.float32
+        kind = jnp.result_type(float).type
         return float(kind(1) - kind(p))
     return 1 - lax.stop_gradient(p)
 

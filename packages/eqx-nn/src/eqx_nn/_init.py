@@ -11,7 +11,6 @@ import operator
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
@@ -21,22 +20,17 @@ from jaxtyping import Array, Inexact, PRNGKeyArray
 P = ParamSpec("P")
 
 
-def default_floating_dtype() -> Any:
-    """float64 where JAX's 64-bit mode is on, else float32."""
-    return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
-
-
 def default_init(
     key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike | None, lim: float
 ) -> Inexact[Array, "..."]:
     """Draw from U(-lim, lim); for complex dtypes real and imaginary part each, from a split key.
 
-    `dtype=None` is [`default_floating_dtype`][]. **Raises** `ValueError` for a dtype that is
-    neither floating nor complex.
+    `dtype=None` is float64 in JAX's 64-bit mode and else float32. **Raises** `ValueError` for a
+    dtype that is neither floating nor complex.
     """
-    kind: Any = default_floating_dtype() if dtype is None else dtype
-    if kind is float or kind is complex:
-        kind = jnp.result_type(kind)
+    kind: Any = float if dtype is None else dtype  # JAX reads Python's types as the mode's
+    if kind is complex:
+        kind = jnp.result_type(complex)
     if not jnp.issubdtype(kind, jnp.inexact):
         message = (
             f"`dtype` must be a floating or a complex dtype, since first values are drawn from a "

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.tree_util as jtu
 
 
 def _keep(_: Any) -> bool:
@@ -36,28 +37,30 @@ def tree_pformat(
 
     **Returns:** the text, without a newline at its end.
     """
-    import wadler_lindig
+    import wadler_lindig as wl
 
     def custom(node: Any) -> Any:
         if truncate_leaf(node):
-            return wadler_lindig.TextDoc(f"{type(node).__name__}(...)")
+            return wl.TextDoc(f"{type(node).__name__}(...)")
         if isinstance(node, types.MethodType):
-            return wadler_lindig.TextDoc(f"<bound method {node.__func__.__qualname__}>")
+            return wl.TextDoc(f"<bound method {node.__func__.__qualname__}>")
+        if isinstance(node, (jax.custom_jvp, jax.custom_vjp)):
+            return wl.pdoc(node.__wrapped__, **options)
+        if isinstance(node, jtu.Partial):
+            parts = [(name, getattr(node, name)) for name in ("func", "args", "keywords")]
+            docs = wl.named_objs(parts, **options)
+            begin, end = wl.TextDoc("Partial("), wl.TextDoc(")")
+            return wl.bracketed(begin=begin, docs=docs, sep=wl.comma, end=end, indent=indent)
         as_array = (short_arrays and isinstance(node, jax.Array)) or (
             struct_as_array and isinstance(node, jax.ShapeDtypeStruct)
         )
         if as_array:
             weak = "weak_" if getattr(node, "weak_type", False) else ""
-            return wadler_lindig.array_summary(node.shape, f"{weak}{node.dtype}", kind=None)
+            return wl.array_summary(node.shape, f"{weak}{node.dtype}", kind=None)
         return None
 
-    return wadler_lindig.pformat(
-        pytree,
-        width=width,
-        indent=indent,
-        short_arrays=short_arrays,
-        custom=custom,
-    )
+    options: dict[str, Any] = {"indent": indent, "short_arrays": short_arrays, "custom": custom}
+    return wl.pformat(pytree, width=width, **options)
 
 
 def tree_pprint(

@@ -5,33 +5,16 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from eqx_pytree import Module, Partial, field, module_update_wrapper, static_key
+from eqx_pytree import field, static_key
 
 from .._predicates import is_array, is_inexact_array_like
 from ._asked import Filter
-from ._cache import as_tree, programs_of
-from ._grad import check_grad_keywords, value_and_grad_of_leaves
+from ._grad import GRAD_KEYWORDS, value_and_grad_of_leaves
+from ._jit import jit_with
 from ._naming import function_name
-from ._options import Options, check_jit_keywords, known_options
+from ._options import JIT_KEYWORDS, Options, known_options
 from ._programs import Programs
-
-
-class JitfWrapper(Module):
-    """What `jitf` returns. It is a PyTree: what it wraps is its child."""
-
-    fun: Callable[..., Any]
-    options: Options = field(static=True)
-
-    @property
-    def __wrapped__(self) -> Callable[..., Any]:
-        return self.fun
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        fun = self.fun
-        return programs_of(fun, self.options)(fun, args, kwargs)
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else Partial(self, instance)
+from ._wrapper import Wrapper, check_keywords, wrap
 
 
 def jitf(
@@ -58,11 +41,7 @@ def jitf(
     call: `ValueError` that says where the structure of `filter_tree` differs, or which leaf is
     static and cannot be hashed; `TypeError` naming the leaf that is traced and is no array.
     """
-    options = _jitf_options(filter_fn, filter_tree, kwargs)
-    if not callable(fun):
-        message = f"`jitf` wraps a function; {fun!r} is not a callable object."
-        raise TypeError(message)
-    return module_update_wrapper(JitfWrapper(as_tree(fun), options))
+    return jit_with("jitf", _jitf_options(filter_fn, filter_tree, kwargs), fun)
 
 
 def _jitf_options(filter_fn: Any, filter_tree: Any, kwargs: dict[str, Any]) -> Options:
@@ -71,7 +50,7 @@ def _jitf_options(filter_fn: Any, filter_tree: Any, kwargs: dict[str, Any]) -> O
     static_args = _as_tuple(jit.pop("static_argnums", ()))
     static_names = _as_tuple(jit.pop("static_argnames", ()))
     donated = _as_tuple(jit.pop("donate_argnums", ()))
-    check_jit_keywords("jitf", jit)
+    check_keywords("jitf", jit, JIT_KEYWORDS)
 
     def filter(programs: Programs, tree: Any, leaves: Sequence[Any]) -> tuple[bool, ...]:
         *fun, args, call_kwargs = tree
@@ -127,18 +106,13 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
     return (value,) if isinstance(value, (int, str)) else tuple(value)
 
 
-class ValueAndGradfWrapper(Module):
-    """What `value_and_grad_f` returns. It is a PyTree: what it wraps is its child."""
+class ValueAndGradfWrapper(Wrapper):
+    """What `value_and_grad_f` returns."""
 
-    fun: Callable[..., Any]
     filter: Filter = field(static=True)
     argnums: int | tuple[int, ...] = field(static=True)
     has_aux: bool = field(static=True)
     gradkwargs: dict[str, Any] = field(static=True)
-
-    @property
-    def __wrapped__(self) -> Callable[..., Any]:
-        return self.fun
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         positions = _positions(self.fun, self.argnums, len(args))
@@ -171,9 +145,6 @@ class ValueAndGradfWrapper(Module):
                     "convert it to a floating dtype, or pass `allow_int=True`."
                 )
                 raise TypeError(message)
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else Partial(self, instance)
 
 
 class GradfWrapper(ValueAndGradfWrapper):
@@ -233,15 +204,12 @@ def _make_grad(
     asked: Filter,
     kwargs: dict[str, Any],
 ) -> Any:
-    if not callable(fun):
-        message = f"`{caller}` wraps a function; {fun!r} is not a callable object."
-        raise TypeError(message)
     gradkwargs = dict(kwargs)
     argnums = gradkwargs.pop("argnums", 0)
     has_aux = gradkwargs.pop("has_aux", False)
-    check_grad_keywords(caller, gradkwargs)
+    check_keywords(caller, gradkwargs, GRAD_KEYWORDS)
     argnums = argnums if isinstance(argnums, int) else tuple(argnums)
-    return module_update_wrapper(wrapper(fun, asked, argnums, has_aux, gradkwargs))
+    return wrap(caller, wrapper, fun, asked, argnums, has_aux, gradkwargs)
 
 
 def _of_dtype(leaf: Any) -> str:

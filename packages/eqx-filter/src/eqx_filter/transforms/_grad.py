@@ -1,6 +1,5 @@
 """`filter_grad` and `filter_value_and_grad`: gradients for the floating arrays of one argument."""
 
-import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -8,12 +7,13 @@ from typing import Any, TypeVar
 import jax
 import jax.tree_util as jtu
 
-from eqx_pytree import Module, Partial, field, module_update_wrapper
+from eqx_pytree import field
 
 from .._predicates import ARRAY_TYPES, is_inexact
+from ._wrapper import Wrapper, check_keywords, wrap
 
 _T = TypeVar("_T")
-_GRAD_PARAMETERS = tuple(
+GRAD_KEYWORDS = tuple(
     name
     for name in list(inspect.signature(jax.value_and_grad).parameters)[1:]
     if name not in ("argnums", "has_aux")
@@ -45,16 +45,11 @@ def _is_differentiable(leaf: Any) -> bool:
     return isinstance(leaf, ARRAY_TYPES) and is_inexact(leaf.dtype)
 
 
-class ValueAndGradWrapper(Module):
-    """A callable that returns value and gradient. It is a PyTree: what it wraps is its child."""
+class ValueAndGradWrapper(Wrapper):
+    """A callable that returns value and gradient."""
 
-    fun: Callable[..., Any]
     has_aux: bool = field(static=True)
     gradkwargs: dict[str, Any] = field(static=True)
-
-    @property
-    def __wrapped__(self) -> Callable[..., Any]:
-        return self.fun
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if not args:
@@ -68,9 +63,6 @@ class ValueAndGradWrapper(Module):
         return value_and_grad_of_leaves(
             of_first, first, mask, has_aux=self.has_aux, **self.gradkwargs
         )
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else Partial(self, instance)
 
 
 class GradWrapper(ValueAndGradWrapper):
@@ -134,25 +126,8 @@ def _make(
             "argument. If you need to differentiate multiple objects, pass them as one tuple."
         )
         raise ValueError(message)
-    check_grad_keywords(caller, gradkwargs)
-    if fun is None:
-        return functools.partial(_make, wrapper, caller, has_aux=has_aux, gradkwargs=gradkwargs)
-    if not callable(fun):
-        message = f"`{caller}` wraps a function; {fun!r} is not a callable object."
-        raise TypeError(message)
-    return module_update_wrapper(wrapper(fun, has_aux, gradkwargs))
-
-
-def check_grad_keywords(caller: str, gradkwargs: dict[str, Any]) -> None:
-    """Refuse a keyword that `jax.value_and_grad` does not have.
-
-    **Raises:** `TypeError`.
-    """
-    for name in gradkwargs:
-        if name not in _GRAD_PARAMETERS:
-            known = ", ".join(f"`{parameter}`" for parameter in _GRAD_PARAMETERS)
-            message = f"`{caller}` got an unexpected keyword argument `{name}`; it takes {known}."
-            raise TypeError(message)
+    check_keywords(caller, gradkwargs, GRAD_KEYWORDS)
+    return wrap(caller, wrapper, fun, has_aux, gradkwargs)
 
 
 def _no_first_argument(kwargs: dict[str, Any]) -> str:

@@ -1,28 +1,23 @@
 """`filter_jit`: `jax.jit` that traces the arrays of its arguments and holds the rest static."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, overload
 
-from eqx_pytree import Module, Partial, field, module_update_wrapper
+from eqx_pytree import field
 
 from ._cache import as_tree, programs_of
 from ._lowered import Lowered
 from ._options import Options, filter_jit_options
+from ._wrapper import Wrapper, wrap
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class JitWrapper(Module):
-    """A jitted callable. It is a PyTree: what it wraps is its child."""
+class JitWrapper(Wrapper):
+    """A jitted callable."""
 
-    fun: Callable[..., Any]
     options: Options = field(static=True)
-
-    @property
-    def __wrapped__(self) -> Callable[..., Any]:
-        return self.fun
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         fun = self.fun
@@ -36,9 +31,6 @@ class JitWrapper(Module):
         **Returns:** a [`Lowered`][]; its `compile` gives a program to call.
         """
         return Lowered(programs_of(self.fun, self.options), self.fun, args, kwargs)
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else Partial(self, instance)
 
 
 @overload
@@ -81,14 +73,9 @@ def filter_jit(
     places of an array that is donated and passed twice; `TypeError` naming an array of strings or
     objects.
     """
-    options = filter_jit_options(donate, jitkwargs)
-    if fun is None:
-        return functools.partial(_wrap, options)
-    return _wrap(options, fun)
+    return jit_with("filter_jit", filter_jit_options(donate, jitkwargs), fun)
 
 
-def _wrap(options: Options, fun: Callable[..., Any]) -> Any:
-    if not callable(fun):
-        message = f"`filter_jit` wraps a function; {fun!r} is not a callable object."
-        raise TypeError(message)
-    return module_update_wrapper(JitWrapper(as_tree(fun), options))
+def jit_with(caller: str, options: Options, fun: Any) -> Any:
+    """Wrap a function, or make a decorator where there is none."""
+    return wrap(caller, lambda fun: JitWrapper(as_tree(fun), options), fun)

@@ -9,6 +9,8 @@ import jax
 
 from eqx_pytree import static_key
 
+from ._wrapper import check_keywords
+
 _DONATED: dict[str, Callable[[int], bool] | None] = {
     "all": lambda arg: True,
     "all-except-first": lambda arg: arg != 0,
@@ -26,7 +28,7 @@ _DECIDED_BY_LEAF = (
     "in_shardings",
     "out_shardings",
 )
-_JIT_PARAMETERS = tuple(
+JIT_KEYWORDS = tuple(
     name for name in list(inspect.signature(jax.jit).parameters)[1:] if name not in _DECIDED_BY_LEAF
 )
 
@@ -86,7 +88,7 @@ def filter_jit_options(donate: str, jit: dict[str, Any]) -> Options:
             "are traced, all else is static. To donate inputs, pass `donate=`."
         )
         raise ValueError(message)
-    check_jit_keywords("filter_jit", jit)
+    check_keywords("filter_jit", jit, JIT_KEYWORDS)
     return known_options(
         (donate, static_key(jit)),
         lambda: Options(
@@ -96,18 +98,6 @@ def filter_jit_options(donate: str, jit: dict[str, Any]) -> Options:
             silences=donate.startswith("all"),
         ),
     )
-
-
-def check_jit_keywords(caller: str, jit: dict[str, Any]) -> None:
-    """Refuse a keyword that `jax.jit` does not have.
-
-    **Raises:** `TypeError`.
-    """
-    for name in jit:
-        if name not in _JIT_PARAMETERS:
-            known = ", ".join(f"`{parameter}`" for parameter in _JIT_PARAMETERS)
-            message = f"`{caller}` got an unexpected keyword argument `{name}`; it takes {known}."
-            raise TypeError(message)
 
 
 def known_options(key: Hashable, make: Callable[[], Options]) -> Options:

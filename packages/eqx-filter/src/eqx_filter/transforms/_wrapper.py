@@ -1,0 +1,51 @@
+"""What the transformations return: a callable that is a PyTree, with what it wraps as its child."""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from eqx_pytree import Module, Partial, module_update_wrapper
+
+_W = TypeVar("_W", bound="Wrapper")
+
+
+class Wrapper(Module):
+    """A transformed callable. As an attribute of a class it is a method of its instances."""
+
+    fun: Callable[..., Any]
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        return self.fun
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else Partial(self, instance)
+
+
+def wrap(caller: str, make: Callable[..., _W], fun: Any, *options: Any) -> Any:
+    """Make a wrapper that has the name, docstring and signature of what it wraps.
+
+    Without a `fun`, a decorator is returned. **Raises** `TypeError` if `fun` cannot be called.
+    """
+    if fun is None:
+        return functools.partial(_wrap, caller, make, options)
+    return _wrap(caller, make, options, fun)
+
+
+def _wrap(caller: str, make: Callable[..., _W], options: tuple[Any, ...], fun: Any) -> _W:
+    if not callable(fun):
+        message = f"`{caller}` wraps a function; {fun!r} is not a callable object."
+        raise TypeError(message)
+    return module_update_wrapper(make(fun, *options))
+
+
+def check_keywords(caller: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a keyword that the wrapped transformation of JAX does not have.
+
+    **Raises:** `TypeError`.
+    """
+    for name in given:
+        if name not in known:
+            told = ", ".join(f"`{parameter}`" for parameter in known)
+            message = f"`{caller}` got an unexpected keyword argument `{name}`; it takes {told}."
+            raise TypeError(message)
