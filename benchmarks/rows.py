@@ -1,7 +1,8 @@
 """What is measured: for each row a function to time, in plain JAX and with an `equinox`.
 
 The same code runs under our `equinox` and under the peer's, each in an environment of its own. Run
-as a script with `plain` or `equinox`, it answers each row's name on standard input with seconds.
+as a script, it answers each line `side: row` on standard input with seconds, where the side is
+`plain` or `equinox`. One process answers for both, so that both have its luck with the machine.
 """
 
 import gc
@@ -189,15 +190,17 @@ def measure(row: Row) -> float:
     return (time.perf_counter() - start) / times
 
 
-def answer(rows: dict[str, Row]) -> None:
-    for function, times in rows.values():
-        if times:
-            function()  # compiled before it is timed
+def answer(sides: dict[str, dict[str, Row]]) -> None:
+    for rows in sides.values():
+        for function, times in rows.values():
+            if times:
+                function()  # compiled before it is timed
     print(f"jax {jax.__version__}", flush=True)
     for line in sys.stdin:
-        name = line.strip()
+        side, name = line.strip().split(": ", 1)
+        rows = sides[side]
         print(measure(rows[name]) if name in rows else "nan", flush=True)
 
 
 if __name__ == "__main__":
-    answer(plain_rows() if sys.argv[1] == "plain" else equinox_rows())
+    answer({"plain": plain_rows(), "equinox": equinox_rows()})

@@ -2,9 +2,10 @@
 
     python benchmarks/speed.py --peer PYTHON [--rounds 15] [--json FILE]
 
-`PYTHON` is an interpreter that has equinox==0.13.8, optax and the same JAX, and not ours. Each side
-is a process of its own; in each round each side is asked for the row once, so that a machine whose
-speed drifts is as fast for all of them. A figure is the median over the rounds.
+`PYTHON` is an interpreter that has equinox==0.13.8, optax and the same JAX, and not ours. Plain JAX
+and ours are measured in one process, the peer in another; in each round each is asked for the row
+once, so that a machine whose speed drifts is as fast for all of them. A figure is the median over
+the rounds.
 """
 
 import argparse
@@ -38,35 +39,35 @@ TARGETS = {
 SCALES = {"us": 1e6, "ms": 1e3, "": 1.0}
 
 
-class Side:
-    """A process that measures rows when asked."""
+class Process:
+    """An interpreter that measures rows when asked."""
 
-    def __init__(self, python: str, kind: str) -> None:
+    def __init__(self, python: str) -> None:
         self.process = subprocess.Popen(
-            [python, str(ROWS), kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, str(ROWS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.version = self._read()
 
-    def measure(self, row: str) -> float:
-        self.process.stdin.write(f"{row}\n")
+    def measure(self, side: str, row: str) -> float:
+        self.process.stdin.write(f"{side}: {row}\n")
         self.process.stdin.flush()
         return float(self._read())
 
     def _read(self) -> str:
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"a side ended early, with code {self.process.wait()}")
+            sys.exit(f"a process ended early, with code {self.process.wait()}")
         return line.strip()
 
 
-def run(sides: dict[str, Side], rounds: int) -> dict[str, dict[str, float]]:
+def run(sides: dict[str, tuple[Process, str]], rounds: int) -> dict[str, dict[str, float]]:
     """The median of each row for each side; NaN where a side does not have the row."""
     medians: dict[str, dict[str, float]] = {}
     for row in TARGETS:
         times: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(rounds):
-            for name, side in sides.items():
-                times[name].append(side.measure(row))
+            for name, (process, side) in sides.items():
+                times[name].append(process.measure(side, row))
         medians[row] = {name: statistics.median(values) for name, values in times.items()}
         print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
@@ -107,10 +108,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, help="write the medians, in seconds, to this file")
     arguments = parser.parse_args()
-    sides = {"plain": Side(sys.executable, "plain"), "ours": Side(sys.executable, "equinox")}
+    ours = Process(sys.executable)
+    sides = {"plain": (ours, "plain"), "ours": (ours, "equinox")}
     if arguments.peer:
-        sides["peer"] = Side(arguments.peer, "equinox")
-    print(", ".join(f"{name}: {side.version}" for name, side in sides.items()))
+        sides["peer"] = Process(arguments.peer), "equinox"
+    print(", ".join(f"{name}: {process.version}" for name, (process, _) in sides.items()))
     medians = run(sides, arguments.rounds)
     print(table(medians))
     if arguments.json:

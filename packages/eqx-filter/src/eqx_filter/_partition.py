@@ -86,11 +86,11 @@ def combine(*pytrees: Any, is_leaf: IsLeaf = None) -> Any:
     leaf_here = _is_none if is_leaf is None else lambda node: node is None or is_leaf(node)
     leaves, structure = jtu.tree_flatten(pytrees[0], leaf_here)
     columns = [leaves]
-    for pytree in pytrees[1:]:
-        others, other_structure = jtu.tree_flatten(pytree, leaf_here)
-        if other_structure != structure:
-            return _combine_unlike(pytrees, leaf_here)
-        columns.append(others)
+    for i, pytree in enumerate(pytrees[1:], start=1):
+        try:
+            columns.append(structure.flatten_up_to(pytree))
+        except ValueError:
+            raise ValueError(_unlike(pytrees[0], i, pytree, leaf_here)) from None
     if len(columns) == 2:
         pairs = zip(*columns, strict=True)
         return structure.unflatten([y if x is None else x for x, y in pairs])
@@ -182,17 +182,12 @@ def _mask_of_subtree(spec: Any, leaves: list[Any]) -> list[bool]:
     raise ValueError(message)
 
 
-def _combine_unlike(pytrees: tuple[Any, ...], leaf_here: Callable[[Any], bool]) -> Any:
-    """Combine where structures differ: allowed where the first has a leaf, None mostly."""
-    for i, pytree in enumerate(pytrees):
-        path, told = first_difference(pytrees[0], pytree, prefix=True, is_leaf=leaf_here)
-        if told:
-            message = (
-                "`combine` takes PyTrees of one structure; at "
-                f"`pytrees[0]{jtu.keystr(path)}`: {told} in `pytrees[{i}]`."
-            )
-            raise ValueError(message)
-    return jtu.tree_map(lambda *column: _first(column), *pytrees, is_leaf=leaf_here)
+def _unlike(first: Any, i: int, other: Any, leaf_here: Callable[[Any], bool]) -> str:
+    path, told = first_difference(first, other, prefix=True, is_leaf=leaf_here)
+    return (
+        "`combine` takes PyTrees of one structure; at "
+        f"`pytrees[0]{jtu.keystr(path)}`: {told} in `pytrees[{i}]`."
+    )
 
 
 def _first(column: tuple[Any, ...]) -> Any:
