@@ -1,5 +1,7 @@
 """The four filters: `is_array`, `is_array_like`, `is_inexact_array`, `is_inexact_array_like`."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,3 +100,10 @@ def test_known_types_are_answered_without_building_an_array(monkeypatch, value):
     is_array_like(value)
     monkeypatch.setattr(jnp, "array", lambda *_: pytest.fail("built an array"))
     is_array_like(value)
+
+
+def test_a_list_of_strings_warns_of_nothing(recwarn):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert not is_array_like(["a"])
+    assert not recwarn.list

@@ -210,9 +210,11 @@ class TestTransformedCallables:
 
     def test_an_own_method_that_is_transformed_warns(self):
         class Own(Module):
+            weight: Any
             function: Any
 
             def __init__(self):
+                self.weight = 1
                 self.function = jax.jit(self.method)
 
             def method(self):
@@ -239,11 +241,17 @@ class TestTransformedCallables:
     def test_what_hides_no_pytree_warns_of_nothing(self, holder_class, function):
         assert holder_class(function).function == function
 
-    def test_what_a_caller_passes_to_a_generated_init_warns_of_nothing(self):
+    def test_what_a_caller_passes_to_a_generated_init_warns_too(self):
         class Generated(Module):
             function: Any
 
-        assert Generated(jax.jit(Scale(3).scaled)).function is not None
+        with pytest.warns(UserWarning, match="Possibly assigning a JAX-transformed"):
+            Generated(jax.jit(Scale(3).scaled))
+
+    @pytest.mark.parametrize("held", [None, "a", len], ids=["none", "string", "function"])
+    def test_a_tree_without_arrays_and_numbers_warns_of_nothing(self, holder_class, held):
+        function = jax.jit(Scale(held).scaled)
+        assert holder_class(function).function is function
 
 
 class TestInitBesidePostInit:

@@ -105,3 +105,15 @@ class TestDecoratedFunctions:
 
         assert filter_jit(wrapper)(jnp.array(2.0)) == 4
         assert filter_jit(wrapper)(first=jnp.array(2.0), second=3) == 5
+
+
+def test_a_keyword_only_default_keeps_no_two_calls_apart():
+    traces = []
+
+    @filter_jit
+    def run(x, y=1, *, k=2):
+        traces.append(k)
+        return x + y + k
+
+    assert run(jnp.array(1.0), 1) == run(jnp.array(1.0), y=1) == run(jnp.array(1.0)) == 4
+    assert traces == [2]

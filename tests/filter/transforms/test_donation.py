@@ -187,3 +187,8 @@ class TestWarningFilters:
             for thread in threads:
                 thread.join()
             assert warnings.filters == before
+
+    def test_after_a_trace_with_nothing_to_donate(self):
+        before = list(warnings.filters)
+        filter_jit(lambda x: x, donate="all")("static")
+        assert warnings.filters == before

@@ -241,3 +241,7 @@ class TestErrors:
     def test_an_error_in_replace_fn_is_the_error(self):
         with pytest.raises(ZeroDivisionError, match="division by zero"):
             tree_at(lambda t: t[0], [0], replace_fn=lambda leaf: 1 / leaf)
+
+
+def test_replace_fn_of_a_node_returned_twice_sees_the_original():
+    assert tree_at(lambda t: (t[0], t[0]), [1, 2], replace_fn=lambda x: x + 1) == [2, 2]

@@ -97,15 +97,13 @@ def combine(*pytrees: Any, is_leaf: IsLeaf = None) -> Any:
     return structure.unflatten([_first(column) for column in zip(*columns, strict=True)])
 
 
-def hashable_partition(
-    pytree: Any, filter_spec: Any
-) -> tuple[tuple[Any, ...], tuple[Hashable, Any]]:
+def hashable_partition(pytree: Any, filter_fn: Any) -> tuple[tuple[Any, ...], tuple[Hashable, Any]]:
     """Split a PyTree into leaves to trace and a value that can be a dictionary's key.
 
     **Arguments:**
 
     - `pytree`: any PyTree.
-    - `filter_spec`: as in [`filter`][].
+    - `filter_fn`: as `filter_spec` of [`filter`][].
 
     **Returns:** `(dynamic_leaves, static)`. `static` holds the other leaves and the structure. Two
     are equal when the structures are, and the leaves are by type and value; hashing it raises
@@ -114,7 +112,7 @@ def hashable_partition(
     **Raises:** as [`filter`][].
     """
     leaves, structure = jtu.tree_flatten(pytree)
-    pairs = list(zip(leaves, filter_mask(pytree, leaves, filter_spec, None), strict=True))
+    pairs = list(zip(leaves, filter_mask(pytree, leaves, filter_fn, None), strict=True))
     dynamic = tuple(leaf if m else None for leaf, m in pairs)
     static = StaticLeaves(None if m else leaf for leaf, m in pairs)
     return dynamic, (static, structure)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import numpy as np
 
 ARRAY_TYPES = (jax.Array, np.ndarray, np.generic)
@@ -71,6 +72,8 @@ def is_array_like(element: Any) -> bool:
         return int(limits.min) <= element <= int(limits.max)
     if isinstance(element, _NEVER_ARRAYS):
         return False
+    if any(isinstance(leaf, _NEVER_ARRAYS) for leaf in jtu.tree_leaves(element)):
+        return False  # known without NumPy's warnings about strings
     try:
         jnp.array(element)
     except Exception:  # whatever it raises, that is the answer

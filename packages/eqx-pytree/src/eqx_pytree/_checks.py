@@ -23,6 +23,9 @@ _NO_ARRAYS = frozenset(
 """Types of which no value is an array or holds one as a leaf."""
 
 
+_PARAMETERS = (jax.Array, np.ndarray, np.generic, int, float, complex)
+
+
 class Checks:
     """The converters and checks of one class, sorted out once when the class is made."""
 
@@ -57,13 +60,10 @@ class Checks:
             check(instance)
 
     def inspect_callable(self, instance: Any, name: str, value: Callable[..., Any]) -> None:
-        """Refuse a method of the instance itself, and warn of a transformation that hides leaves.
-
-        Only in an `__init__` written by hand: what a generated one stores is its caller's.
-        """
+        """Refuse a method of the instance, and warn of a transformation that hides parameters."""
         if type(value) is BoundMethod and value.__self__ is instance:
             raise ValueError(_method_assigned(self.cls, name, value))
-        if not self.init_is_generated and _hides_a_pytree(value):
+        if _hides_parameters(value):
             self._warn_of_transformed(name)
 
     def _convert(self, instance: Any) -> None:
@@ -141,14 +141,15 @@ def _check_inits(cls: type) -> Iterator[Callable[[Any], Any]]:
             yield check
 
 
-def _hides_a_pytree(function: Any) -> bool:
-    """Whether a callable that is a leaf wraps, at whatever depth, one that is a PyTree node."""
+def _hides_parameters(function: Any) -> bool:
+    """Whether a callable that is a leaf wraps, at whatever depth, a tree with arrays or numbers."""
     unwrapped = function
     while jtu.all_leaves([unwrapped]):
         if not hasattr(unwrapped, "__wrapped__"):
             return False
         unwrapped = unwrapped.__wrapped__
-    return unwrapped is not function
+    leaves = jtu.tree_leaves(unwrapped)
+    return unwrapped is not function and any(isinstance(leaf, _PARAMETERS) for leaf in leaves)
 
 
 def _method_assigned(cls: type, name: str, method: BoundMethod) -> str:

@@ -170,7 +170,7 @@ class Module(metaclass=ModuleMeta):
     def __ne__(self, other: object) -> Any:
         """Whether [`tree_equal`][] says no; traced where it is."""
         equal = self == other
-        return jax.numpy.logical_not(equal) if isinstance(equal, jax.Array) else not equal
+        return ~equal if isinstance(equal, jax.core.Tracer) else not equal
 
     def __hash__(self) -> int:
         """Hash type and leaves; a `TypeError` where a leaf, such as an array, has no hash."""

@@ -75,6 +75,8 @@ class Binding:
             return None
         for name, parameter in self.signature.parameters.items():
             default = parameter.default
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                break  # left to the function: a call without keywords is not looked into
             if name not in bound.arguments and default is not inspect.Parameter.empty:
                 if not (self.fill_defaults and all(map(_is_constant, jtu.tree_leaves(default)))):
                     break

@@ -24,8 +24,7 @@ class _Filter:
     def add_user(self) -> None:
         with self.lock:
             self.users += 1
-            if self.users == 1:
-                warnings.filterwarnings("ignore", message=_UNUSABLE)
+            warnings.filterwarnings("ignore", message=_UNUSABLE)  # anew: filters are swapped out
 
     def drop_user(self) -> None:
         with self.lock:

@@ -185,7 +185,7 @@ class Program:
         self.plan = plan
         self.static = static
         self.layout: Layout | None = None
-        self.quiet = plan.programs.options.silences
+        self.quiet = plan.programs.options.silences and bool(plan.donated)
 
         def traced(*dynamic: Any) -> Any:
             return self._trace(dynamic)

@@ -90,10 +90,11 @@ def tree_at(
         nodes, is_sequence = _nodes(chosen, copy, where, pytree)
     replacements = _replacements(replace, nodes, is_sequence, where)
     if all(type(node) is _Place for node in nodes):
+        replaced = list(leaves)
         for i, node in enumerate(nodes):
             at = node.index
-            leaves[at] = replace_fn(leaves[at]) if replacements is None else replacements[i]
-        return structure.unflatten(leaves)
+            replaced[at] = replace_fn(leaves[at]) if replacements is None else replacements[i]
+        return structure.unflatten(replaced)
     return _replace_subtrees(_Request(where, pytree, copy, leaves), nodes, replacements, replace_fn)
 
 
@@ -230,7 +231,7 @@ def _replacements(
             f"{len(nodes)}, and `replace` has {len(replace)}. `where` is {describe(where)}."
         )
         raise ValueError(message)
-    return replace
+    return list(replace)
 
 
 def describe(function: Callable[..., Any]) -> str:
