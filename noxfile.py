@@ -107,14 +107,32 @@ def isolated(session: nox.Session, package: str) -> None:
     session.run("pytest", "-n", "2", str(folder), *session.posargs)
 
 
+def peer_python(session: nox.Session, *requirements: str) -> str:
+    """Make an environment that holds the peer, with the session's JAX; give its interpreter."""
+    version = str(session.run("python", "-c", "import jax; print(jax.__version__)", silent=True))
+    folder = Path(session.create_tmp()).resolve() / "peer"
+    session.run("python", "-m", "venv", str(folder))
+    [python] = map(str, [*folder.glob("bin/python"), *folder.glob("Scripts/python.exe")])
+    wanted = [PEER, f"jax=={version.strip()}", *requirements]
+    session.run(python, "-m", "pip", "install", "-q", *wanted, external=True)
+    return python
+
+
+@nox.session
+def peer(session: nox.Session) -> None:
+    """Run the catalogue of cases under ours and under the peer, and report every difference."""
+    session.install(*package_paths(editable=False))
+    python = peer_python(session)
+    tmp = Path(session.create_tmp()).resolve()
+    ours, theirs = str(tmp / "ours.json"), str(tmp / "peer.json")
+    session.run("python", "tests/peer/run.py", ours, *session.posargs)
+    session.run(python, "tests/peer/run.py", theirs, *session.posargs, external=True)
+    session.run("python", "tests/peer/compare.py", ours, theirs)
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure plain JAX, ours and the peer in turn; the peer has an environment of its own."""
     session.install(*package_paths(editable=False), *group("bench"))
-    version = str(session.run("python", "-c", "import jax; print(jax.__version__)", silent=True))
-    peer = Path(session.create_tmp()).resolve() / "peer"
-    session.run("python", "-m", "venv", str(peer))
-    [python] = map(str, [*peer.glob("bin/python"), *peer.glob("Scripts/python.exe")])
-    requirements = [PEER, f"jax=={version.strip()}", "optax"]
-    session.run(python, "-m", "pip", "install", "-q", *requirements, external=True)
+    python = peer_python(session, "optax")
     session.run("python", "benchmarks/speed.py", "--peer", python, *session.posargs)
