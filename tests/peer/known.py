@@ -10,6 +10,7 @@ ENTRIES = {
     "array_like": "`is_array_like` answers whether `jnp.array` accepts the value",
     "spelling": "`bias=` and `deterministic=` are accepted without a warning",
     "static": "static values are told apart by type and value",
+    "quiet": "a NumPy scalar in a static field warns of nothing",
     "wrong": "where the peer is silently wrong, ours is right",
 }
 
@@ -53,6 +54,9 @@ NUMPY_INEXACT = [
         "float64 scalar",
         "complex64 scalar",
     ]
+]
+NUMPY_SCALARS = [
+    f"numpy {kind} scalar" for kind in ["float32", "float64", "int32", "bool", "complex64"]
 ]
 OTHER_KINDS = "One array is a JAX array and the other a NumPy array."
 OTHER_STATICS = "The static values are equal by `==` and differ in type or in sign."
@@ -131,6 +135,8 @@ KNOWN: dict[str, tuple[str, str]] = {
     "layers.dropout[p of 2]": ("wrong", "The peer takes 2 for a probability."),
     "jit.compiled_with_another_static": ("wrong", "The peer gives the old static value's result."),
     "jit.compiled_with_another_structure": ("wrong", "The peer runs it on another structure."),
+    **each("module_instances.static_leaf", NUMPY_SCALARS, "quiet", "It has a hash."),
+    **each("module_instances.static_leaf_flattened", NUMPY_SCALARS, "quiet", "It has a hash."),
     "module_classes.slots": ("wrong", "The peer loses the leaf."),
     "module_instances.deletion": ("wrong", "The peer deletes a field of a frozen instance."),
     **each(
