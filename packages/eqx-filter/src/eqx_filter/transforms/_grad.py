@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.tree_util as jtu
@@ -12,7 +12,6 @@ from eqx_pytree import field
 from .._predicates import ARRAY_TYPES, is_inexact
 from ._wrapper import Wrapper, check_keywords, wrap
 
-_T = TypeVar("_T")
 GRAD_KEYWORDS = tuple(
     name
     for name in list(inspect.signature(jax.value_and_grad).parameters)[1:]
