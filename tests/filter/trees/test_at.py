@@ -245,3 +245,8 @@ class TestErrors:
 
 def test_replace_fn_of_a_node_returned_twice_sees_the_original():
     assert tree_at(lambda t: (t[0], t[0]), [1, 2], replace_fn=lambda x: x + 1) == [2, 2]
+
+
+def test_two_nones_are_told_to_be_ambiguous_not_missing():
+    with pytest.raises(ValueError, match=r"does not uniquely identify .* is there 2 times"):
+        tree_at(lambda t: (t[0], t[1]), (None, None, 1), (3, 4))

@@ -95,15 +95,14 @@ def tree_at(
             at = node.index
             replaced[at] = replace_fn(leaves[at]) if replacements is None else replacements[i]
         return structure.unflatten(replaced)
-    return _replace_subtrees(_Request(where, pytree, copy, leaves), nodes, replacements, replace_fn)
+    return _replace_subtrees(_Request(where, copy, leaves), nodes, replacements, replace_fn)
 
 
 class _Request:
     """A call of `tree_at` whose nodes are subtrees, or None."""
 
-    def __init__(self, where: Callable[[Any], Any], pytree: Any, copy: Any, leaves: list[Any]):
+    def __init__(self, where: Callable[[Any], Any], copy: Any, leaves: list[Any]) -> None:
         self.where = where
-        self.pytree = pytree
         self.copy = copy
         self.leaves = leaves
 
@@ -132,9 +131,10 @@ def _replace_subtrees(
             result.append(replace_fn(request.restored(node)))
         else:
             result.append(replacements[i])
-    for i, node in enumerate(nodes):
-        if times[wanted[id(node)]] != 1:
-            _refuse(request, node, times[i])
+    for node in nodes:
+        found_times = times[wanted[id(node)]]
+        if found_times != 1:
+            _refuse(request, node, found_times)
     return structure.unflatten(result)
 
 
