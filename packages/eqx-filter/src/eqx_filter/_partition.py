@@ -1,7 +1,5 @@
 """Split a PyTree leaf by leaf, and put it together again: `filter`, `partition`, `combine`."""
 
-import functools
-import operator
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
@@ -10,12 +8,10 @@ import numpy as np
 
 from eqx_pytree import static_key
 
+from ._predicates import is_none
 from .trees._difference import first_difference
 
 IsLeaf = Callable[[Any], bool] | None
-
-_is_none = functools.partial(operator.is_, None)
-"""Asked of every node, so it is made of what runs without a Python frame."""
 
 
 def filter(
@@ -83,7 +79,7 @@ def combine(*pytrees: Any, is_leaf: IsLeaf = None) -> Any:
     if not pytrees:
         message = "`combine` puts PyTrees together; it was called with none."
         raise TypeError(message)
-    leaf_here = _is_none if is_leaf is None else lambda node: node is None or is_leaf(node)
+    leaf_here = is_none if is_leaf is None else lambda node: node is None or is_leaf(node)
     leaves, structure = jtu.tree_flatten(pytrees[0], leaf_here)
     columns = [leaves]
     for i, pytree in enumerate(pytrees[1:], start=1):

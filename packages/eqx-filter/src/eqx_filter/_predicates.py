@@ -1,6 +1,7 @@
 """Filters: functions `Any -> bool` that say of a leaf whether it is an array, and of what kind."""
 
 import functools
+import operator
 import types
 from typing import Any
 
@@ -26,6 +27,10 @@ _NEVER_ARRAYS = (
     types.MethodType,
     types.ModuleType,
 )
+
+
+is_none = functools.partial(operator.is_, None)
+"""Whether a node is None. Asked of every node of a tree, so it runs without a Python frame."""
 
 
 def is_array(element: Any) -> bool:

@@ -1,7 +1,7 @@
 """What is checked when a Module class or an instance is made, and how it is said.
 
-An instance costs a look at the type of each field's value; only types that could be wrong are
-looked into.
+An instance costs a look at what its fields are; only callables, and static values of types that
+could hold an array, are looked into.
 """
 
 import dataclasses
@@ -22,8 +22,8 @@ _NO_ARRAYS = frozenset(
 )
 """Types of which no value is an array or holds one as a leaf."""
 
-
 _PARAMETERS = (jax.Array, np.ndarray, np.generic, int, float, complex)
+"""Leaves that a model might learn, and that a transformation should not hide."""
 
 
 class Checks:

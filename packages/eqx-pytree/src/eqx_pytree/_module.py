@@ -108,9 +108,10 @@ class ModuleMeta(abc.ABCMeta):
             fields = dataclasses.fields(cls)
             static = tuple(spec.name for spec in fields if is_static(spec))
             children = tuple(spec.name for spec in fields if not is_static(spec))
-            if cls not in _layouts:
-                _layouts[cls] = Layout(cls)
-            _layouts[cls].set_fields(children, static)
+            if cls in _layouts:
+                _layouts[cls].set_fields(children, static)
+            else:
+                _layouts[cls] = Layout(cls, children, static)
             super().__setattr__("_checks", Checks(cls))
 
     @property

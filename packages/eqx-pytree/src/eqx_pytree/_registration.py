@@ -60,10 +60,10 @@ class Layout:
     fields are set anew, as cloudpickle does: it makes an empty class, and then sets its attributes.
     """
 
-    def __init__(self, cls: type) -> None:
+    def __init__(self, cls: type, children: tuple[str, ...], static: tuple[str, ...]) -> None:
         self.cls = cls
-        self.children: tuple[str, ...] = ()
-        self.static: tuple[str, ...] = ()
+        self.children = children
+        self.static = static
         self._namespace: dict[str, Any] = {
             "cls": cls,
             "new": object.__new__,

@@ -21,6 +21,7 @@ from ._binding import Binding
 from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
 from ._naming import callable_names, leaf_names
 from ._options import Options
+from ._outputs import Layout, Output
 
 _MOST_PLANS = 4096
 """Kinds of calls kept for one function, and static values for one kind; the oldest goes."""
@@ -196,10 +197,12 @@ class Program:
 
     def __call__(self, dynamic: Sequence[Any]) -> Any:
         """Run it, and give the output its structure."""
-        if self.plan.donated:
-            return self._call_donating(dynamic)
         try:
-            return self.rebuild(self.jitted(*dynamic))
+            if not self.plan.donated:
+                return self.rebuild(self.jitted(*dynamic))
+            refuse_donated_twice(dynamic, self.plan.donated, self.plan.names)
+            with quiet_ends_here():
+                return self.rebuild(self.jitted(*dynamic))
         except TypeError:
             self._refuse_untraceable(dynamic)
             raise
@@ -235,15 +238,6 @@ class Program:
         with quiet_ends_here():
             return self.jitted.lower(*dynamic)
 
-    def _call_donating(self, dynamic: Sequence[Any]) -> Any:
-        refuse_donated_twice(dynamic, self.plan.donated, self.plan.names)
-        try:
-            with quiet_ends_here():
-                return self.rebuild(self.jitted(*dynamic))
-        except TypeError:
-            self._refuse_untraceable(dynamic)
-            raise
-
     def _refuse_untraceable(self, dynamic: Sequence[Any]) -> None:
         for name, leaf in zip(self.plan.names(), dynamic, strict=True):
             if not is_array_like(leaf):
@@ -255,49 +249,6 @@ class Program:
                     "and JAX has no such arrays. Pass numbers, or a tuple instead of an array."
                 )
                 raise TypeError(message) from None
-
-
-class Layout:
-    """The structure of an output, and its static leaves with their places."""
-
-    __slots__ = ("static", "structure")
-
-    def __init__(self, leaves: Sequence[Any], structure: Any) -> None:
-        self.structure = structure
-        self.static = [
-            (place, leaf) for place, leaf in enumerate(leaves) if not isinstance(leaf, ARRAY_TYPES)
-        ]
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Layout) or self.structure != other.structure:
-            return False
-        return static_key(self.static) == static_key(other.static)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def rebuild(self, arrays: Sequence[Any]) -> Any:
-        """Put the output together from its arrays."""
-        leaves = list(arrays)
-        for place, leaf in self.static:
-            leaves.insert(place, leaf)
-        return self.structure.unflatten(leaves)
-
-
-class Output:
-    """Arrays with a layout that belongs to one trace alone."""
-
-    __slots__ = ("arrays", "layout")
-
-    def __init__(self, layout: Layout, arrays: Sequence[Any]) -> None:
-        self.layout = layout
-        self.arrays = arrays
-
-
-jtu.register_pytree_node(
-    Output,
-    lambda output: (output.arrays, (output.layout,)),
-    lambda aux, arrays: Output(*aux, arrays),
-)
 
 
 def _getter(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+from .._predicates import is_none
 from ._difference import first_difference
 
 
@@ -21,7 +22,7 @@ def apply_updates(model: Any, updates: Any) -> Any:
     **Raises:** `ValueError` if the structures differ; `TypeError` naming the leaf if an update is
     there and the leaf cannot be added to.
     """
-    additions, structure = jtu.tree_flatten(updates, is_leaf=_is_none)
+    additions, structure = jtu.tree_flatten(updates, is_leaf=is_none)
     try:
         nodes = structure.flatten_up_to(model)
     except ValueError:
@@ -36,12 +37,8 @@ def apply_updates(model: Any, updates: Any) -> Any:
     return structure.unflatten(sums)
 
 
-def _is_none(node: Any) -> bool:
-    return node is None
-
-
 def _structures_differ(model: Any, updates: Any) -> str:
-    path, told = first_difference(updates, model, prefix=True, is_leaf=_is_none)
+    path, told = first_difference(updates, model, prefix=True, is_leaf=is_none)
     return (
         "`updates` must have the structure of `model`, with None for no update; at "
         f"`updates{jtu.keystr(path)}`: {told}."
@@ -50,7 +47,7 @@ def _structures_differ(model: Any, updates: Any) -> str:
 
 def _cannot_add(nodes: list[Any], updates: Any) -> str:
     told = "An update cannot be added to its leaf"
-    paths = jtu.tree_flatten_with_path(updates, is_leaf=_is_none)[0]
+    paths = jtu.tree_flatten_with_path(updates, is_leaf=is_none)[0]
     for node, (path, addition) in zip(nodes, paths, strict=True):
         if addition is not None and not _can_add(node, addition):
             where = jtu.keystr(path)
