@@ -37,7 +37,8 @@ assert jax.eval_shape(lambda k: nn.LSTMCell(3, 4, key=k), key).bias.shape == (16
 
 WRONG = {
     "batch": "nn.Linear(3, 4, key=key)(jnp.ones((5, 3)))",
-    "states of two sizes": "nn.LSTMCell(3, 4, key=key)(x, (h, jnp.ones(1)))",
+    # both states: of a sequence, beartype looks at one element that it draws
+    "states that are no vectors": "nn.LSTMCell(3, 4, key=key)(x, (h[None], h[None]))",
     "no key": "nn.GRUCell(3, 4, key=3)",
     "no number": "nn.Dropout('a')",
 }
