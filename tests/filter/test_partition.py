@@ -234,3 +234,19 @@ class TestHashable:
     def test_raises_what_filter_raises(self):
         with pytest.raises(ValueError, match="must be a tree prefix of `pytree`"):
             ef.hashable_partition([1, 2], [True])
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("answer", [None, [], [True], (), {"a": True}])
+    @pytest.mark.parametrize("split", [ef.filter, ef.partition, ef.hashable_partition])
+    def test_that_are_no_booleans_are_refused(self, split, answer):
+        with pytest.raises(ValueError, match=r"must answer True or False; `.*lambda leaf.*` for a"):
+            split(["a", 1], lambda leaf: answer)
+
+    def test_in_a_prefix(self):
+        with pytest.raises(ValueError, match="answered `None` for a leaf of type `int`"):
+            ef.filter({"a": [1], "b": 2}, {"a": lambda leaf: None, "b": True})
+
+    @pytest.mark.parametrize("answer", [np.bool_(True), jnp.array(True), 1])
+    def test_may_be_anything_that_is_true_or_false(self, answer):
+        assert ef.filter([1, 2], lambda leaf: answer) == [1, 2]

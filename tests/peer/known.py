@@ -12,6 +12,9 @@ ENTRIES = {
     "static": "static values are told apart by type and value",
     "quiet": "a NumPy scalar in a static field warns of nothing",
     "wrong": "where the peer is silently wrong, ours is right",
+    "beyond": "what the peer refuses, or stumbles over by accident, ours does",
+    "refused": "a mistake that the peer meets late, or with an odd error, is refused by name",
+    "private": "the classes behind methods and transformed functions have parts of their own",
 }
 
 PHRASES = [
@@ -61,6 +64,12 @@ NUMPY_SCALARS = [
 OTHER_KINDS = "One array is a JAX array and the other a NumPy array."
 OTHER_STATICS = "The static values are equal by `==` and differ in type or in sign."
 BFLOAT16 = "The peer takes a NumPy array of bfloat16 for one that is not inexact."
+HASHED_METHOD = "The hash comes from the function, the structure and the leaves that are no arrays."
+NUMPY_BOOL = "NumPy's booleans are booleans."
+BUILTIN = "A function without a signature is called as it is."
+NO_NODE = "The error is a ValueError that shows what `where` returned."
+FORGOTTEN = "The peer forgets what was asked for inside a function of JAX."
+WRAPPER = "The wrapper prints its own fields."
 MISSING = "The peer's copy has an internal marker for each attribute that the wrapper has not."
 
 KNOWN: dict[str, tuple[str, str]] = {
@@ -139,6 +148,66 @@ KNOWN: dict[str, tuple[str, str]] = {
     **each("module_instances.static_leaf_flattened", NUMPY_SCALARS, "quiet", "It has a hash."),
     "module_classes.slots": ("wrong", "The peer loses the leaf."),
     "module_instances.deletion": ("wrong", "The peer deletes a field of a frozen instance."),
+    **each(
+        "equality.hash_of_module_of",
+        ["list", "list of strings", "list of None", "ragged list", "empty list", "dict"],
+        "beyond",
+        "The hash comes from the leaves, and each has one.",
+    ),
+    "wrapping.static_hash": ("beyond", "The hash comes from the value, which has one."),
+    "wrapping.static_of_arrays_equal": ("beyond", "Arrays held as structure are told apart."),
+    "methods.hash_of_array": ("beyond", HASHED_METHOD),
+    "methods.jax_jit_inside_jit": ("beyond", HASHED_METHOD),
+    "grad.under_jit": ("beyond", "`jax.jit` takes a transformed function, since it has a hash."),
+    "filters.filter_spec[numpy bool]": ("beyond", NUMPY_BOOL),
+    "filters.filter_spec_inverse[numpy bool]": ("beyond", NUMPY_BOOL),
+    "filters.partition_spec[numpy bool]": ("beyond", NUMPY_BOOL),
+    "filters.hashable_partition_of_unhashable_is_hashed": ("beyond", "A set has a key by value."),
+    "jit.wrapped[builtin]": ("beyond", BUILTIN),
+    "jit.attributes[builtin]": ("beyond", BUILTIN),
+    "jit_caching.ways_to_call": ("beyond", "Calls that say the same in other words are one."),
+    "layers.mistake[GRUCell of hidden 0]": ("beyond", "An empty state is a state."),
+    "layers.dropout[all]": ("beyond", "`p=1` is a probability, though an `int`."),
+    "layers.dropout[scalar]": ("beyond", "A Python number is an array of shape ()."),
+    "layers.sequential[numpy index]": ("beyond", "A NumPy integer is an index."),
+    "module_classes.instance_check": ("beyond", "A Module class takes virtual subclasses."),
+    "predicates.tracer[is_inexact_array_like]": ("beyond", "The peer's check fails on a tracer."),
+    "abstract.as_text": ("beyond", "Annotations that are text, as under the future import, count."),
+    "abstract.as_dotted_text": ("wrong", "The peer takes it for a field."),
+    **each(
+        "tools.custom",
+        ["partial", "custom rule of a Module", "nested"],
+        "wrong",
+        FORGOTTEN,
+    ),
+    **each(
+        "tools.pformat",
+        ["partial", "custom rule of a Module", "nested"],
+        "wrong",
+        FORGOTTEN,
+    ),
+    "equality.tree_equal_of_several[none]": ("refused", "The peer reads past the end of a tuple."),
+    "grad.wraps_a_number": ("refused", "What cannot be called is refused when it is wrapped."),
+    "jit.donation_twice": ("refused", "The peer shows the error of the compiled program."),
+    **each(
+        "layers.mistake",
+        [
+            "negative out_features",
+            "Linear to scalar of columns",
+            "MLP of depth -1",
+            "MLP of scalar width",
+        ],
+        "refused",
+        "The peer shows a compiler's error or an assertion, or builds a layer that cannot run.",
+    ),
+    "tree_at.replace_by_seven[dict]": ("refused", NO_NODE),
+    "tree_at.none_is_leaf[dict]": ("refused", NO_NODE),
+    "tree_at.method": ("refused", NO_NODE),
+    "layers.layer[Linear of numpy sizes]": ("quiet", "A NumPy integer is kept as an `int`."),
+    "jit.wrapper_leaves": ("private", "The peer holds the function's name beside it, as a leaf."),
+    "methods.attribute[__module__]": ("private", "It is that of the class of all methods."),
+    **each("reprs.repr_of_transformed", ["jit", "grad", "value"], "private", WRAPPER),
+    "wrapping.update_is_a_tree[filter_jit]": ("private", WRAPPER),
     **each(
         "wrapping.update_is_a_tree",
         ["builtin", "partial", "Module", "wrapper", "number"],

@@ -2,6 +2,7 @@
 
 import abc
 import copy
+import dataclasses
 import functools
 import gc
 import inspect
@@ -261,3 +262,17 @@ class TestCopies:
     def test_can_be_built_from_its_parts(self):
         jitted = BoundMethod(jax.jit(Scale.scaled), Scale(3.0))
         assert jitted(2.0) == 6
+
+
+class TestFrozen:
+    def test_nothing_can_be_assigned_or_deleted(self):
+        method = Scale(1).scaled
+        for change in (
+            lambda: setattr(method, "__self__", 2),
+            lambda: setattr(method, "other", 2),
+            lambda: delattr(method, "__func__"),
+        ):
+            with pytest.raises(
+                dataclasses.FrozenInstanceError, match=r"`Scale.scaled` is a method"
+            ):
+                change()

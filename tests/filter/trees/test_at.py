@@ -250,3 +250,24 @@ def test_replace_fn_of_a_node_returned_twice_sees_the_original():
 def test_two_nones_are_told_to_be_ambiguous_not_missing():
     with pytest.raises(ValueError, match=r"does not uniquely identify .* is there 2 times"):
         tree_at(lambda t: (t[0], t[1]), (None, None, 1), (3, 4))
+
+
+class TestEmptyTuples:
+    """Python has one `()`; the tree's own is a node, and a new one holds no nodes."""
+
+    def test_of_the_tree_is_replaced(self):
+        assert tree_at(lambda t: t["e"], {"e": (), "a": 1}, 7) == {"e": 7, "a": 1}
+        assert tree_at(lambda t: t["e"], {"e": (), "a": 1}, replace_fn=list) == {"e": [], "a": 1}
+        assert tree_at(lambda t: (t["e"], t["a"]), {"e": (), "a": 1}, (7, 8)) == {"e": 7, "a": 8}
+
+    @pytest.mark.parametrize("nothing", [(), []])
+    def test_that_is_new_replaces_nothing(self, nothing):
+        tree = {"e": (), "a": 1}
+        assert tree_at(lambda t: nothing, tree, ()) == tree
+        assert tree_at(lambda t: nothing, tree, replace_fn=pytest.fail) == tree
+        with pytest.raises(ValueError, match=r"it returns 0, and `replace` has 1"):
+            tree_at(lambda t: nothing, tree, (1,))
+
+    def test_of_the_tree_twice_cannot_be_told_apart(self):
+        with pytest.raises(ValueError, match="which is there 2 times"):
+            tree_at(lambda t: t[0], [(), ()], 1)

@@ -26,8 +26,11 @@ from eqx_filter import (
     value_and_grad_f,
 )
 from eqx_pytree import (
+    AbstractClassVar,
+    AbstractVar,
     Module,
     Partial,
+    StrictConfig,
     field,
     module_update_wrapper,
     static_field,
@@ -41,8 +44,11 @@ if TYPE_CHECKING:
     from . import nn
 
 __all__ = [
+    "AbstractClassVar",
+    "AbstractVar",
     "Module",
     "Partial",
+    "StrictConfig",
     "apply_updates",
     "combine",
     "field",

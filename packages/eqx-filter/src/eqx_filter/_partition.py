@@ -8,6 +8,7 @@ import numpy as np
 
 from eqx_pytree import static_key
 
+from ._describe import describe
 from ._predicates import is_none
 from .trees._difference import first_difference
 
@@ -147,7 +148,7 @@ def filter_mask(
     if isinstance(filter_spec, bool):
         return [filter_spec] * len(leaves)
     if callable(filter_spec) and jtu.all_leaves([filter_spec]):
-        return [bool(filter_spec(leaf)) for leaf in leaves]
+        return _answers(filter_spec, leaves)
     structure = jtu.tree_structure(filter_spec)
     try:
         subtrees = structure.flatten_up_to(pytree)
@@ -168,12 +169,26 @@ def _mask_of_subtree(spec: Any, leaves: list[Any]) -> list[bool]:
     if isinstance(spec, (bool, np.bool_)):
         return [bool(spec)] * len(leaves)
     if callable(spec):
-        return [bool(spec(leaf)) for leaf in leaves]
+        return _answers(spec, leaves)
     message = (
         "`filter_spec` must consist of booleans and callables only; it holds "
         f"`{spec!r}`, a `{type(spec).__name__}`."
     )
     raise ValueError(message)
+
+
+def _answers(function: Callable[[Any], Any], leaves: list[Any]) -> list[bool]:
+    answers = [function(leaf) for leaf in leaves]
+    if not jtu.all_leaves(answers):
+        leaf, answer = next(
+            pair for pair in zip(leaves, answers, strict=True) if not jtu.all_leaves(pair[1:])
+        )
+        message = (
+            f"A function in `filter_spec` must answer True or False; {describe(function)} "
+            f"answered `{answer!r}` for a leaf of type `{type(leaf).__name__}`. Does it `return`?"
+        )
+        raise ValueError(message)
+    return list(map(bool, answers))
 
 
 def _unlike(first: Any, i: int, other: Any, leaf_here: Callable[[Any], bool]) -> str:

@@ -62,7 +62,7 @@ def checked_size(layer: str, name: str, size: Any, *, scalar: bool = False) -> A
     if checked < 0:
         message = f"{rule}, got {checked}."
         raise ValueError(message)
-    return checked
+    return size if isinstance(size, int) else checked
 
 
 def refuse_two_biases(init: Callable[P, None]) -> Callable[P, None]:

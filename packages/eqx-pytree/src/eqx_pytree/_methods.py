@@ -5,6 +5,7 @@ instance's leaves. Knows nothing of classes under construction.
 """
 
 import dataclasses
+import operator
 import types
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,11 @@ from ._keys import static_key
 from ._printing import tree_pformat
 
 
+def _get(name: str) -> Any:
+    """A property that reads an attribute of what is in the slot `__call__`."""
+    return property(operator.attrgetter(f"__call__.{name}"))
+
+
 @dataclasses.dataclass(init=False, eq=False, repr=False)
 class BoundMethod:
     # A function and the instance that it is called with: a PyTree whose one child is `__self__`.
@@ -27,17 +33,16 @@ class BoundMethod:
     # that the answer is always a `bool`. The hash comes from the function, the structure and the
     # leaves that are no arrays.
     #
-    # The slot `__call__` holds Python's own bound method: a call costs no frame here.
+    # All that it holds is Python's own bound method, in the slot `__call__`: so a call costs no
+    # frame here. It is frozen, as a Module is.
 
-    __slots__ = ("__call__", "__func__", "__self__", "__weakref__")
+    __slots__ = ("__call__", "__weakref__")
 
-    __func__: Callable[..., Any]
-    __self__: Any
+    __func__: Callable[..., Any] = _get("__func__")  # noqa: RUF009 - no default, but the field
+    __self__: Any = _get("__self__")  # noqa: RUF009
 
     def __init__(self, __func__: Callable[..., Any], __self__: Any) -> None:
-        self.__func__ = __func__
-        self.__self__ = __self__
-        self.__call__ = types.MethodType(__func__, __self__)
+        _hold(self, types.MethodType(__func__, __self__))
 
     @property
     def __doc__(self) -> str | None:
@@ -45,6 +50,14 @@ class BoundMethod:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "__func__"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        message = f"cannot assign to field '{name}': `{self.__qualname__}` is a method of a Module."
+        raise dataclasses.FrozenInstanceError(message)
+
+    def __delattr__(self, name: str) -> None:
+        message = f"cannot delete field '{name}': `{self.__qualname__}` is a method of a Module."
+        raise dataclasses.FrozenInstanceError(message)
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
@@ -66,6 +79,9 @@ class BoundMethod:
 
     def __repr__(self) -> str:
         return tree_pformat(self)
+
+
+_hold = vars(BoundMethod)["__call__"].__set__
 
 
 class Method:
@@ -132,7 +148,7 @@ _SELF = jtu.GetAttrKey("__self__")
 
 jtu.register_pytree_with_keys(
     BoundMethod,
-    lambda method: (((_SELF, method.__self__),), method.__func__),
+    lambda method: (((_SELF, method.__call__.__self__),), method.__call__.__func__),
     lambda function, children: BoundMethod(function, *children),
-    lambda method: ((method.__self__,), method.__func__),
+    lambda method: ((method.__call__.__self__,), method.__call__.__func__),
 )

@@ -7,6 +7,7 @@ how to flatten them. Nothing is kept beside an instance: it holds its fields and
 import abc
 import dataclasses
 import inspect
+import reprlib
 import types
 import typing
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
+from ._abstract import abstract_annotations, open_attributes, why_abstract
 from ._checks import Checks, refuse_slots, warn_of_unused_post_init
 from ._equality import tree_equal
 from ._fields import annotate_constructor, converters, field, is_static, static_field
@@ -43,6 +45,17 @@ def _inherits_generated_init(cls: type) -> bool:
     return True
 
 
+def _make_dataclass(cls: Any, *, init: bool) -> None:
+    """Make the class a dataclass; what it annotates as abstract is no field of it."""
+    annotations = vars(cls).get("__annotations__", {})
+    abstract = abstract_annotations(cls)
+    if abstract:
+        cls.__annotations__ = {n: kind for n, kind in annotations.items() if n not in abstract}
+    dataclasses.dataclass(init=init, repr=False, eq=False)(cls)
+    if abstract:
+        cls.__annotations__ = annotations
+
+
 def _wrap_methods(cls: Any, namespace: dict[str, Any]) -> None:
     """Let each plain function that is no field and no magic method give bound PyTrees."""
     for name, value in namespace.items():
@@ -55,8 +68,11 @@ def _wrap_methods(cls: Any, namespace: dict[str, Any]) -> None:
 class ModuleMeta(abc.ABCMeta):
     """The type of [`Module`][]; may be subclassed as a metaclass."""
 
+    __abstractvars__: frozenset[str]
+    __abstractclassvars__: frozenset[str]
     _checks: Checks
     _init_is_generated: bool
+    _why_abstract: str | None
 
     def __new__(
         mcs,
@@ -64,16 +80,21 @@ class ModuleMeta(abc.ABCMeta):
         bases: tuple[type, ...],
         namespace: dict[str, Any],
         /,
-        strict: bool = False,
+        strict: bool | None = False,
         **kwargs: Any,
     ) -> Any:
-        """Make the class; `strict` is accepted, other keywords go to `__init_subclass__`."""
+        """Make the class; `strict` is what `StrictConfig` gives, or a bool without effect.
+
+        Other keywords go to `__init_subclass__`.
+        """
         cls: Any = super().__new__(mcs, name, bases, namespace, **kwargs)
         generated = "__init__" not in namespace and _inherits_generated_init(cls)
         cls._init_is_generated = generated
         if not generated and not {"__init__", "__post_init__"}.isdisjoint(namespace):
             warn_of_unused_post_init(cls)
-        dataclasses.dataclass(init=generated, repr=False, eq=False)(cls)
+        _make_dataclass(cls, init=generated)
+        cls.__abstractvars__, cls.__abstractclassvars__ = open_attributes(cls)
+        cls._why_abstract = why_abstract(cls, forced=strict is None)
         if generated:
             annotate_constructor(cls.__init__, converters(cls))
         _wrap_methods(cls, namespace)
@@ -84,6 +105,8 @@ class ModuleMeta(abc.ABCMeta):
 
         def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
             """Build an instance: `__init__`, converters, checks; then it is frozen."""
+            if cls._why_abstract is not None:
+                raise TypeError(cls._why_abstract)
             new = cls.__new__
             instance = _new(cls) if new is _new else new(cls, *args, **kwargs)
             if type(instance) is not cls and not isinstance(instance, cls):
@@ -177,6 +200,7 @@ class Module(metaclass=ModuleMeta):
         """Hash type and leaves; a `TypeError` where a leaf, such as an array, has no hash."""
         return hash((type(self), *jtu.tree_leaves(self)))
 
+    @reprlib.recursive_repr("<recursive>")
     def __repr__(self) -> str:
         """What [`tree_pformat`][] says."""
         return tree_pformat(self)
@@ -185,9 +209,9 @@ class Module(metaclass=ModuleMeta):
 Module.register(BoundMethod)
 
 
-def is_abstract_module(cls: type) -> bool:
+def is_abstract_module(cls: ModuleMeta) -> bool:
     """Whether instances of the Module class `cls` cannot be made: something in it is abstract."""
-    return inspect.isabstract(cls)
+    return inspect.isabstract(cls) or cls._why_abstract is not None
 
 
 def _frozen(instance: Module, name: str, action: str) -> str:

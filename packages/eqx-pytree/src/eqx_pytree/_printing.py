@@ -3,7 +3,7 @@
 The layout is wadler-lindig's, loaded when first asked for.
 """
 
-import types
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +13,48 @@ import jax.tree_util as jtu
 
 def _keep(_: Any) -> bool:
     return False
+
+
+@dataclasses.dataclass(slots=True)
+class TreeWLCustom:
+    """The `custom` argument of wadler-lindig's functions that [`tree_pformat`][] gives them.
+
+    **Arguments:** `truncate_leaf`, `short_arrays` and `struct_as_array`, as in
+    [`tree_pformat`][]; a `jax.ShapeDtypeStruct` is an array only where arrays are short.
+
+    Called with an object, it returns a wadler-lindig document, or None to leave it as it is.
+    """
+
+    truncate_leaf: Callable[[Any], bool]
+    short_arrays: bool
+    struct_as_array: bool
+
+    def __call__(self, obj: Any) -> Any:
+        import wadler_lindig as wl
+
+        inside: dict[str, Any] = {"custom": self._truncated, "short_arrays": self.short_arrays}
+        truncated = self._truncated(obj)
+        if truncated is not None:
+            return truncated
+        if isinstance(obj, (jax.custom_jvp, jax.custom_vjp)):
+            return wl.pdoc(obj.__wrapped__, **inside)
+        if isinstance(obj, jtu.Partial):
+            parts = [(name, getattr(obj, name)) for name in ("func", "args", "keywords")]
+            docs = wl.named_objs(parts, **inside)
+            begin, end = wl.TextDoc("Partial("), wl.TextDoc(")")
+            return wl.bracketed(begin=begin, docs=docs, sep=wl.comma, end=end, indent=2)
+        if self.short_arrays and (
+            isinstance(obj, jax.Array)
+            or (self.struct_as_array and isinstance(obj, jax.ShapeDtypeStruct))
+        ):
+            weak = "weak_" if getattr(obj, "weak_type", False) else ""
+            return wl.array_summary(obj.shape, f"{weak}{obj.dtype}", kind=None)
+        return None
+
+    def _truncated(self, node: Any) -> Any:
+        import wadler_lindig as wl
+
+        return wl.TextDoc(f"{type(node).__name__}(...)") if self.truncate_leaf(node) else None
 
 
 def tree_pformat(
@@ -39,28 +81,8 @@ def tree_pformat(
     """
     import wadler_lindig as wl
 
-    def custom(node: Any) -> Any:
-        if truncate_leaf(node):
-            return wl.TextDoc(f"{type(node).__name__}(...)")
-        if isinstance(node, types.MethodType):
-            return wl.TextDoc(f"<bound method {node.__func__.__qualname__}>")
-        if isinstance(node, (jax.custom_jvp, jax.custom_vjp)):
-            return wl.pdoc(node.__wrapped__, **options)
-        if isinstance(node, jtu.Partial):
-            parts = [(name, getattr(node, name)) for name in ("func", "args", "keywords")]
-            docs = wl.named_objs(parts, **options)
-            begin, end = wl.TextDoc("Partial("), wl.TextDoc(")")
-            return wl.bracketed(begin=begin, docs=docs, sep=wl.comma, end=end, indent=indent)
-        as_array = (short_arrays and isinstance(node, jax.Array)) or (
-            struct_as_array and isinstance(node, jax.ShapeDtypeStruct)
-        )
-        if as_array:
-            weak = "weak_" if getattr(node, "weak_type", False) else ""
-            return wl.array_summary(node.shape, f"{weak}{node.dtype}", kind=None)
-        return None
-
-    options: dict[str, Any] = {"indent": indent, "short_arrays": short_arrays, "custom": custom}
-    return wl.pformat(pytree, width=width, **options)
+    custom = TreeWLCustom(truncate_leaf, short_arrays, struct_as_array)
+    return wl.pformat(pytree, width=width, indent=indent, short_arrays=short_arrays, custom=custom)
 
 
 def tree_pprint(

@@ -1,10 +1,24 @@
 """Names that libraries built on Equinox use: the toolkit under solvers."""
 
 from eqx_filter import hashable_combine, hashable_partition
-from eqx_pytree import Static
+from eqx_pytree import (
+    AbstractClassVar,
+    AbstractVar,
+    ContainerMeta,
+    Static,
+    TreeWLCustom,
+    doc_remove_args,
+    doc_repr,
+)
 
 __all__ = [
+    "AbstractClassVar",
+    "AbstractVar",
+    "ContainerMeta",
     "Static",
+    "TreeWLCustom",
+    "doc_remove_args",
+    "doc_repr",
     "hashable_combine",
     "hashable_partition",
 ]

@@ -5,11 +5,12 @@ its place and not by its value: `[True, True]` has two places, and so has a laye
 tree twice.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.tree_util as jtu
+
+from .._describe import describe
 
 _UNSET: Any = object()
 
@@ -187,7 +188,7 @@ def _nodes(
     chosen: Any, copy: Any, where: Callable[[Any], Any], pytree: Any
 ) -> tuple[Sequence[Any], bool]:
     """What `where` returned, as nodes of the copy; and whether it returned several."""
-    if isinstance(chosen, (tuple, list)) and not _holds(copy, chosen):
+    if isinstance(chosen, (tuple, list)) and not _holds(copy, chosen, where):
         for node in chosen:
             _check_node(node, where, pytree)
         return chosen, True
@@ -195,9 +196,24 @@ def _nodes(
     return [chosen], False
 
 
-def _holds(tree: Any, node: Any) -> bool:
+def _holds(tree: Any, node: Any, where: Callable[[Any], Any]) -> bool:
+    """Whether what `where` returned is itself a node of the tree."""
+    if _is_empty(node):
+        # There is but one `()`: see whether `where` took it from the tree or means "no nodes".
+        marked = jtu.tree_map(lambda n: _Empty() if _is_empty(n) else n, tree, is_leaf=_is_empty)
+        return type(where(marked)) is _Empty
     leaves = jtu.tree_leaves(tree, lambda other: other is node)
     return any(leaf is node for leaf in leaves)
+
+
+class _Empty(tuple):
+    """Stands for an empty tuple of the tree."""
+
+    __slots__ = ()
+
+
+def _is_empty(node: Any) -> bool:
+    return type(node) is tuple and not node
 
 
 def _check_node(node: Any, where: Callable[[Any], Any], pytree: Any) -> None:
@@ -232,16 +248,3 @@ def _replacements(
         )
         raise ValueError(message)
     return list(replace)
-
-
-def describe(function: Callable[..., Any]) -> str:
-    """Name a function for a message: where it was written, and its text if that is one line."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return f"`{function!r}`"
-    place = f"{code.co_filename}:{code.co_firstlineno}"
-    try:
-        lines = inspect.getsource(function).strip().splitlines()
-    except (OSError, TypeError):
-        return f"`{function.__qualname__}` ({place})"
-    return f"`{lines[0].strip()}` ({place})"

@@ -1,0 +1,42 @@
+"""`doc_repr` and `doc_remove_args`, in a documentation build and at any other time."""
+
+import inspect
+import typing
+
+import pytest
+
+from eqx_pytree import doc_remove_args, doc_repr
+
+
+def function(a, b, *, c=3):
+    """Documented."""
+
+
+@pytest.fixture
+def build(monkeypatch):
+    monkeypatch.setattr(typing, "GENERATING_DOCUMENTATION", True, raising=False)
+
+
+def test_an_object_is_itself():
+    value = object()
+    assert doc_repr(value, "text") is value
+
+
+@pytest.mark.usefixtures("build")
+def test_an_object_is_shown_as_the_text():
+    assert repr(doc_repr(object(), "<jax.nn.relu>")) == "<jax.nn.relu>"
+
+
+def test_a_function_is_itself():
+    before = dict(vars(function))
+    assert doc_remove_args("a")(function) is function
+    assert vars(function) == before
+
+
+@pytest.mark.usefixtures("build")
+def test_arguments_are_left_out_of_the_signature():
+    def shown(a, b, *, c=3):
+        """Documented."""
+
+    assert doc_remove_args("a", "unknown")(shown) is shown
+    assert str(inspect.signature(shown)) == "(b, *, c=3)"
