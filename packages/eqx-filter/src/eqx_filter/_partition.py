@@ -9,6 +9,7 @@ import numpy as np
 from eqx_pytree import static_key
 
 from ._describe import describe
+from ._jax import flatten_with_nones
 from ._predicates import is_none
 from .trees._difference import first_difference
 
@@ -80,8 +81,12 @@ def combine(*pytrees: Any, is_leaf: IsLeaf = None) -> Any:
     if not pytrees:
         message = "`combine` puts PyTrees together; it was called with none."
         raise TypeError(message)
-    leaf_here = is_none if is_leaf is None else lambda node: node is None or is_leaf(node)
-    leaves, structure = jtu.tree_flatten(pytrees[0], leaf_here)
+    if is_leaf is None:
+        leaf_here = is_none
+        leaves, structure = flatten_with_nones(pytrees[0])
+    else:
+        leaf_here = lambda node: node is None or is_leaf(node)  # noqa: E731
+        leaves, structure = jtu.tree_flatten(pytrees[0], leaf_here)
     columns = [leaves]
     for i, pytree in enumerate(pytrees[1:], start=1):
         try:

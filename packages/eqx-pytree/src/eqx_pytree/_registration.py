@@ -134,7 +134,8 @@ def _source(children: tuple[str, ...], static: tuple[str, ...]) -> str:
     held = [f"D[{name!r}]" for name in children]
     read = "".join(f"            S{i} = D[{name!r}]\n" for i, name in enumerate(static))
     checks = "".join(f" and type(S{i}) is T{i}" for i in range(len(static)))
-    aux = _tuple([f"S{i}" for i in range(len(static))]) if static else "None"
+    statics = _tuple([f"S{i}" for i in range(len(static))])
+    aux = statics if static else "None"
 
     def flatten(name: str, values: list[str], keyed: bool) -> str:
         return (
@@ -151,19 +152,24 @@ def _source(children: tuple[str, ...], static: tuple[str, ...]) -> str:
         )
 
     keyed = [f"(K{i}, {value})" for i, value in enumerate(held)]
-    targets = _tuple(held)
-    assign = f"    {targets} = children\n" if children else ""
-    static_targets = _tuple([f"D[{name!r}]" for name in static])
-    assign += f"    {static_targets} = aux\n" if static else ""
+    guard = (
+        f"    try:\n"
+        f"        {statics} = aux\n"
+        f"    except TypeError:\n"  # a Structure, which cannot be unpacked
+        f"        return restore(aux, children)\n"
+        if static
+        else "    if aux is not None:\n        return restore(aux, children)\n"
+    )
+    assign = [f"    {_tuple(held)} = children\n"] if children else []
+    assign += [f"    D[{name!r}] = S{i}\n" for i, name in enumerate(static)]
     return (
         flatten("flatten", held, keyed=False)
         + flatten("flatten_with_keys", keyed, keyed=True)
         + "def unflatten(aux, children):\n"
-        + f"    if {'type(aux) is not tuple' if static else 'aux is not None'}:\n"
-        + "        return restore(aux, children)\n"
+        + guard
         + "    instance = new(cls)\n"
         + "    D = instance.__dict__\n"
-        + assign
+        + "".join(assign)
         + "    return instance\n"
     )
 

@@ -1,13 +1,14 @@
 """The programs of a jitted function, found again at each call.
 
 Per call: one flatten, one tuple of the leaves' types, one or two look-ups, `jax.jit`'s own call on
-the traced leaves in a row, one unflatten. The kind of call that came last is compared first, since
-treedefs hash without their static values: variants of one share a hash. All else is worked out
-once, when a call of a new kind comes, and is kept with the function itself: when the function
-dies, its programs do.
+the traced leaves in a row, one unflatten. The kind of call that came last is compared first. All
+else is worked out once, when a call of a new kind comes, and is kept with the function itself: when
+the function dies, its programs do.
 """
 
+import itertools
 import operator
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -22,9 +23,13 @@ from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
 from ._naming import callable_names, leaf_names
 from ._options import Options
 from ._outputs import Layout, Output
+from ._tables import Table, TableByStructure
 
-_MOST_PLANS = 4096
-"""Kinds of calls kept for one function, and static values for one kind; the oldest goes."""
+_making = threading.RLock()
+"""Held where a plan or a program is made, so that threads that come at once share one."""
+
+_flatten = jtu.default_registry.flatten
+"""`jax.tree_util.tree_flatten` without its frame."""
 
 _LEAF = jtu.tree_structure(0)
 
@@ -40,10 +45,12 @@ class Programs:
         self.options = options
         self.fun = fun
         self.binding = Binding(like, fill_defaults=options.filter is None)
+        self.full = self.binding.full
+        self.filter = options.filter
         self.name = getattr(like, "__name__", None) or type(like).__name__
-        self.plans: dict[Hashable, Plan] = {}
-        self.plans_by_mask: dict[Hashable, Plan] = {}
-        self.latest: tuple[Hashable, Plan | None] = None, None
+        self.plans = TableByStructure()
+        self.plans_by_mask = TableByStructure()
+        self.latest: tuple[Any, Any] = None, None
 
     def __call__(self, fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the program of this call, compiling it if there is none."""
@@ -58,34 +65,35 @@ class Programs:
         array_types: tuple[type, ...] = ARRAY_TYPES,
     ) -> tuple["Program", Sequence[Any]]:
         """The program of a call, and the leaves to pass to it."""
-        if kwargs or len(args) < self.binding.full:
+        if kwargs or len(args) < self.full:
             args, kwargs = self.binding(args, kwargs)
         tree = (args, kwargs) if self.fun is not None else (fun, args, kwargs)
-        leaves, structure = jtu.tree_flatten(tree)
-        traced: tuple[bool, ...] | None = None
-        if self.options.filter is not None:
-            traced = self.options.filter(self, tree, leaves)
-        key: Hashable = structure, tuple(map(type, leaves)), traced, array_types
-        latest_key, plan = self.latest
-        if plan is None or key != latest_key:
-            plan = self.plans.get(key)
-            if plan is None:
-                if traced is None:
-                    traced = tuple(isinstance(leaf, array_types) for leaf in leaves)
-                plan = self._plan(structure, leaves, traced)
-                _keep(self.plans, key, plan)
-            self.latest = key, plan
+        leaves, structure = _flatten(tree)
+        traced = None if self.filter is None else self.filter(self, tree, leaves)
+        kind = structure, tuple(map(type, leaves)), traced, array_types
+        latest, plan = self.latest
+        if kind != latest:
+            plan = self._plan(kind, leaves)
+            self.latest = kind, plan
         return plan.find(leaves), plan.dynamic(leaves)
 
-    def _plan(self, structure: Any, leaves: Sequence[Any], traced: tuple[bool, ...]) -> "Plan":
-        """The plan of calls that trace these leaves, be they arrays of JAX or of NumPy."""
-        static_types = tuple(
-            type(leaf) for leaf, is_traced in zip(leaves, traced, strict=True) if not is_traced
-        )
-        key = structure, traced, static_types
-        if key not in self.plans_by_mask:
-            _keep(self.plans_by_mask, key, Plan(self, structure, leaves, traced))
-        return self.plans_by_mask[key]
+    def _plan(self, kind: Any, leaves: Sequence[Any]) -> "Plan":
+        """The plan of a kind of calls; NumPy's arrays come to the same one as JAX's."""
+        plan = self.plans.get(kind)
+        return plan if plan is not None else self._make_plan(kind, leaves)
+
+    def _make_plan(self, kind: Any, leaves: Sequence[Any]) -> "Plan":
+        structure, types, traced, array_types = kind
+        if traced is None:
+            traced = tuple(isinstance(leaf, array_types) for leaf in leaves)
+        mask = structure, traced, tuple(itertools.compress(types, map(operator.not_, traced)))
+        with _making:
+            plan = self.plans_by_mask.get(mask)
+            if plan is None:
+                plan = Plan(self, structure, leaves, traced)
+                self.plans_by_mask.keep(mask, plan)
+            self.plans.keep(kind, plan)
+        return plan
 
     def apply(self, tree: Any) -> Any:
         """Call the function on what was flattened, put together again."""
@@ -116,7 +124,7 @@ class Plan:
         self.static = _getter(self.static_places)
         self.donated = self._donated()
         self.by_value = all(is_own_key(leaves[i]) for i in self.static_places)
-        self.variants: dict[Hashable, Program] = {}
+        self.variants = Table()
 
     def find(self, leaves: Sequence[Any]) -> "Program":
         """The program for the static leaves among `leaves`."""
@@ -126,9 +134,14 @@ class Plan:
             program = self.variants.get(key)
         except TypeError as error:
             raise ValueError(self._unhashable(static)) from error
-        if program is None:
-            program = Program(self, static)
-            _keep(self.variants, key, program)
+        return program if program is not None else self._make_program(key, static)
+
+    def _make_program(self, key: Hashable, static: Sequence[Any]) -> "Program":
+        with _making:
+            program = self.variants.get(key)
+            if program is None:
+                program = Program(self, static)
+                self.variants.keep(key, program)
         return program
 
     def merge(self, dynamic: Sequence[Any], static: Sequence[Any]) -> Any:
@@ -185,8 +198,9 @@ class Program:
     def __init__(self, plan: Plan, static: Sequence[Any]) -> None:
         self.plan = plan
         self.static = static
-        self.layout: Layout | None = None
-        self.quiet = plan.programs.options.silences and bool(plan.donated)
+        self.layout: Any = None
+        self.donates = bool(plan.donated)
+        self.quiet = plan.programs.options.silences and self.donates
 
         def traced(*dynamic: Any) -> Any:
             return self._trace(dynamic)
@@ -198,19 +212,21 @@ class Program:
     def __call__(self, dynamic: Sequence[Any]) -> Any:
         """Run it, and give the output its structure."""
         try:
-            if not self.plan.donated:
-                return self.rebuild(self.jitted(*dynamic))
-            refuse_donated_twice(dynamic, self.plan.donated, self.plan.names)
-            with quiet_ends_here():
-                return self.rebuild(self.jitted(*dynamic))
+            if self.donates:
+                refuse_donated_twice(dynamic, self.plan.donated, self.plan.names)
+                with quiet_ends_here():
+                    out = self.jitted(*dynamic)
+            else:
+                out = self.jitted(*dynamic)
         except TypeError:
             self._refuse_untraceable(dynamic)
             raise
+        return self.layout.rebuild(out) if type(out) is tuple else self.rebuild(out)
 
     def rebuild(self, out: Any) -> Any:
         """Give what `jitted` returned the structure in which the function returned it."""
         if type(out) is tuple:
-            return self.layout.rebuild(out)  # type: ignore[union-attr]
+            return self.layout.rebuild(out)
         if type(out) is Output:
             return out.layout.rebuild(out.arrays)
         return out
@@ -267,9 +283,3 @@ def _leaf_key(leaf: Any) -> Hashable:
     """
     hash(leaf)
     return static_key(leaf)
-
-
-def _keep(table: dict[Hashable, Any], key: Hashable, value: Any) -> None:
-    if len(table) >= _MOST_PLANS:
-        table.pop(next(iter(table)), None)
-    table[key] = value
