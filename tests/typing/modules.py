@@ -1,10 +1,19 @@
 """What type checkers see of `Module`: pyright reads this file, nothing runs it."""
 
-from typing import assert_type
+from typing import ClassVar, assert_type
 
 import jax
 
-from eqx_pytree import Module, field
+from eqx_pytree import (
+    AbstractClassVar,
+    AbstractVar,
+    Module,
+    Partial,
+    Static,
+    doc_repr,
+    field,
+    tree_pformat,
+)
 
 
 class Affine(Module):
@@ -38,6 +47,34 @@ def constructors_take_the_fields(array: jax.Array) -> None:
     assert_type(Affine(array), Affine)
     assert_type(Affine(weight=array, bias=array, name="first"), Affine)
     assert_type(Sized(3), Sized)
-    Affine()  # pyright: ignore[reportCallIssue]
-    Affine(array, width=3)  # pyright: ignore[reportCallIssue]
-    Sized(array)  # pyright: ignore[reportArgumentType]
+    Affine()  # type: ignore[call-arg]
+    Affine(array, width=3)  # type: ignore[call-arg]
+    Sized(array)  # type: ignore[arg-type]
+
+
+class Shape(Module):
+    """Attributes that a subclass gives."""
+
+    sides: AbstractVar[int]
+    name: AbstractClassVar[str]
+
+
+class Square(Shape):
+    """Gives both."""
+
+    sides: int = 4
+    name: ClassVar[str] = "square"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+def abstract_attributes_have_their_types(shape: Shape) -> None:
+    assert_type(shape.sides, int)
+    assert_type(shape.name, str)
+    assert_type(Square().sides, int)
+    assert_type(Square.name, str)
+
+
+def other_data(model: Affine) -> None:
+    assert_type(Static("a").value, str)
+    assert_type(Partial(model, model.weight)(), jax.Array)
+    assert_type(tree_pformat(model), str)
+    assert_type(doc_repr(model, "model"), Affine)

@@ -1,7 +1,7 @@
 """Split a PyTree leaf by leaf, and put it together again: `filter`, `partition`, `combine`."""
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 import numpy as np
@@ -13,16 +13,17 @@ from ._jax import flatten_with_nones
 from ._predicates import is_none
 from .trees._difference import first_difference
 
+_Tree = TypeVar("_Tree")
 IsLeaf = Callable[[Any], bool] | None
 
 
 def filter(
-    pytree: Any,
+    pytree: _Tree,
     filter_spec: Any,
     inverse: bool = False,
     replace: Any = None,
     is_leaf: IsLeaf = None,
-) -> Any:
+) -> _Tree:
     """Keep the leaves that a filter holds for, and replace the others.
 
     **Arguments:**
@@ -46,8 +47,8 @@ def filter(
 
 
 def partition(
-    pytree: Any, filter_spec: Any, replace: Any = None, is_leaf: IsLeaf = None
-) -> tuple[Any, Any]:
+    pytree: _Tree, filter_spec: Any, replace: Any = None, is_leaf: IsLeaf = None
+) -> tuple[_Tree, _Tree]:
     """Split a PyTree in two: the leaves that a filter holds for, and the others.
 
     **Arguments:** as [`filter`][].
@@ -66,7 +67,7 @@ def partition(
     )
 
 
-def combine(*pytrees: Any, is_leaf: IsLeaf = None) -> Any:
+def combine(*pytrees: _Tree, is_leaf: IsLeaf = None) -> _Tree:
     """Put PyTrees of one structure together: at each place the first leaf that is not None.
 
     **Arguments:**

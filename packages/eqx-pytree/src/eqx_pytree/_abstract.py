@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 _T = TypeVar("_T")
 
 if typing.TYPE_CHECKING:
+    from typing import ClassVar as AbstractClassVar
+
     AbstractVar: typing.TypeAlias = typing.Annotated[_T, "AbstractVar"]
-    AbstractClassVar = ClassVar
 else:
 
     class AbstractVar(Generic[_T]):

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+_T = TypeVar("_T")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -23,14 +24,15 @@ class _Shown:
         return self.text
 
 
-def doc_repr(obj: Any, string: str) -> Any:
+def doc_repr(obj: _T, string: str) -> _T:
     """Show a default value in documentation by a text of one's own.
 
     **Arguments:** `obj`, anything; `string`, the text.
 
     **Returns:** `obj`; in a documentation build, an object whose `repr` is `string`.
     """
-    return _Shown(obj, string) if _documents() else obj
+    shown: Any = _Shown(obj, string)
+    return shown if _documents() else obj
 
 
 def doc_remove_args(*args: str) -> Callable[[_F], _F]:

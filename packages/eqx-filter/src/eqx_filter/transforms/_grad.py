@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import jax
 import jax.tree_util as jtu
@@ -11,6 +11,13 @@ from eqx_pytree import field
 
 from .._predicates import ARRAY_TYPES, is_inexact
 from ._wrapper import Wrapper, check_keywords, wrap
+
+_P = ParamSpec("_P")
+_X = TypeVar("_X")
+_Value = TypeVar("_Value")
+_Aux = TypeVar("_Aux")
+_Of = Callable[Concatenate[_X, _P], _Value]
+"""A function whose first argument is differentiated."""
 
 GRAD_KEYWORDS = tuple(
     name
@@ -72,6 +79,30 @@ class GradWrapper(ValueAndGradWrapper):
         return (gradient, value[1]) if self.has_aux else gradient
 
 
+@overload
+def filter_value_and_grad(
+    fun: _Of[_X, _P, _Value],
+    *,
+    has_aux: Literal[False] = False,
+    **gradkwargs: Any,
+) -> _Of[_X, _P, tuple[_Value, _X]]: ...
+
+
+@overload
+def filter_value_and_grad(
+    fun: _Of[_X, _P, tuple[_Value, _Aux]],
+    *,
+    has_aux: Literal[True],
+    **gradkwargs: Any,
+) -> _Of[_X, _P, tuple[tuple[_Value, _Aux], _X]]: ...
+
+
+@overload
+def filter_value_and_grad(
+    *, has_aux: bool = False, **gradkwargs: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+
+
 def filter_value_and_grad(
     fun: Callable[..., Any] | None = None, *, has_aux: bool = False, **gradkwargs: Any
 ) -> Any:
@@ -96,6 +127,27 @@ def filter_value_and_grad(
     `jax.value_and_grad` does not have. At a call: `TypeError` without a positional argument.
     """
     return _make(ValueAndGradWrapper, "filter_value_and_grad", fun, has_aux, gradkwargs)
+
+
+@overload
+def filter_grad(
+    fun: _Of[_X, _P, Any], *, has_aux: Literal[False] = False, **gradkwargs: Any
+) -> _Of[_X, _P, _X]: ...
+
+
+@overload
+def filter_grad(
+    fun: _Of[_X, _P, tuple[Any, _Aux]],
+    *,
+    has_aux: Literal[True],
+    **gradkwargs: Any,
+) -> _Of[_X, _P, tuple[_X, _Aux]]: ...
+
+
+@overload
+def filter_grad(
+    *, has_aux: bool = False, **gradkwargs: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 
 
 def filter_grad(

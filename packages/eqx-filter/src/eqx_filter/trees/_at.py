@@ -6,11 +6,13 @@ tree twice.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 
 from .._describe import describe
+
+_Tree = TypeVar("_Tree")
 
 _UNSET: Any = object()
 
@@ -53,12 +55,12 @@ class _DependsOnValueError(Exception):
 
 
 def tree_at(
-    where: Callable[[Any], Any],
-    pytree: Any,
+    where: Callable[[_Tree], Any],
+    pytree: _Tree,
     replace: Any = _UNSET,
     replace_fn: Callable[[Any], Any] = _UNSET,
     is_leaf: Callable[[Any], bool] | None = None,
-) -> Any:
+) -> _Tree:
     """Replace nodes of a PyTree, as `array.at[...].set(...)` replaces elements of an array.
 
     **Arguments:**

@@ -1,14 +1,16 @@
 """`apply_updates`: one step of training, where the optimiser's updates have gaps."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 
 from .._predicates import is_none
 from ._difference import first_difference
 
+_Model = TypeVar("_Model")
 
-def apply_updates(model: Any, updates: Any) -> Any:
+
+def apply_updates(model: _Model, updates: Any) -> _Model:
     """Add updates to a model, leaf by leaf, and leave a leaf alone where its update is None.
 
     **Arguments:**

@@ -1,0 +1,29 @@
+"""What type checkers see of the layers: checkers read this, nothing runs it."""
+
+from typing import assert_type
+
+import jax
+
+import equinox as eqx
+
+
+def constructors(key: jax.Array) -> None:
+    assert_type(eqx.nn.Linear(2, "scalar", key=key), eqx.nn.Linear)
+    assert_type(eqx.nn.Linear(2, 3, bias=False, key=key), eqx.nn.Linear)
+    assert_type(eqx.nn.MLP(2, 3, 8, 1, activation=jax.nn.gelu, key=key), eqx.nn.MLP)
+    assert_type(eqx.nn.Dropout(0.1, deterministic=True), eqx.nn.Dropout)
+    assert_type(eqx.nn.Sequential([eqx.nn.Lambda(jax.nn.relu)]), eqx.nn.Sequential)
+    eqx.nn.Linear(2, 3)  # type: ignore[call-arg]
+    eqx.nn.MLP(2, 3, width=8, depth=1, key=key)  # type: ignore[call-arg]
+
+
+def calls(key: jax.Array, x: jax.Array) -> None:
+    assert_type(eqx.nn.Linear(2, 3, key=key)(x), jax.Array)
+    assert_type(eqx.nn.MLP(2, 3, 8, 1, key=key)(x), jax.Array)
+    assert_type(eqx.nn.GRUCell(2, 3, key=key)(x, x), jax.Array)
+    assert_type(eqx.nn.LSTMCell(2, 3, key=key)(x, (x, x)), tuple[jax.Array, jax.Array])
+    assert_type(eqx.nn.Linear(2, 3, key=key).weight, jax.Array)
+
+
+def modes(key: jax.Array) -> None:
+    assert_type(eqx.nn.inference_mode(eqx.nn.Linear(2, 3, key=key)), eqx.nn.Linear)
