@@ -86,6 +86,11 @@ def is_array_like(element: Any) -> bool:
     return True
 
 
+def is_differentiable(element: Any) -> bool:
+    """Whether `element` is a floating or complex array, JAX's or NumPy's."""
+    return isinstance(element, ARRAY_TYPES) and is_inexact(element.dtype)
+
+
 @functools.cache
 def is_inexact(dtype: Any) -> bool:
     """Whether a dtype is floating or complex, the extended ones such as bfloat16 included."""

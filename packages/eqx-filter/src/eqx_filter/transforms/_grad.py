@@ -9,7 +9,7 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field
 
-from .._predicates import ARRAY_TYPES, is_inexact
+from .._predicates import is_differentiable
 from ._wrapper import Wrapper, check_keywords, wrap
 
 _P = ParamSpec("_P")
@@ -47,10 +47,6 @@ def value_and_grad_of_leaves(
     return value, structure.unflatten([next(remaining) if m else None for m in mask])
 
 
-def _is_differentiable(leaf: Any) -> bool:
-    return isinstance(leaf, ARRAY_TYPES) and is_inexact(leaf.dtype)
-
-
 class ValueAndGradWrapper(Wrapper):
     """A callable that returns value and gradient."""
 
@@ -65,7 +61,7 @@ class ValueAndGradWrapper(Wrapper):
         def of_first(first: Any) -> Any:
             return self.fun(first, *others, **kwargs)
 
-        mask = [_is_differentiable(leaf) for leaf in jtu.tree_leaves(first)]
+        mask = [is_differentiable(leaf) for leaf in jtu.tree_leaves(first)]
         return value_and_grad_of_leaves(
             of_first, first, mask, has_aux=self.has_aux, **self.gradkwargs
         )

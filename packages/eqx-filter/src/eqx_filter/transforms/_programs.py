@@ -22,7 +22,7 @@ from ._binding import Binding
 from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
 from ._naming import callable_names, leaf_names
 from ._options import Options
-from ._outputs import Layout, Output
+from ._packed import Packed, pack
 from ._tables import Table, TableByStructure
 
 _making = threading.RLock()
@@ -30,8 +30,6 @@ _making = threading.RLock()
 
 _flatten = jtu.default_registry.flatten
 """`jax.tree_util.tree_flatten` without its frame."""
-
-_LEAF = jtu.tree_structure(0)
 
 
 class Programs:
@@ -227,9 +225,7 @@ class Program:
         """Give what `jitted` returned the structure in which the function returned it."""
         if type(out) is tuple:
             return self.layout.rebuild(out)
-        if type(out) is Output:
-            return out.layout.rebuild(out.arrays)
-        return out
+        return out.unpack() if type(out) is Packed else out
 
     def _trace(self, dynamic: Sequence[Any]) -> Any:
         """Call the function, and return its arrays in a row if they are laid out as before.
@@ -239,15 +235,12 @@ class Program:
         """
         if self.quiet:
             begin_quiet()
-        out = self.plan.programs.apply(self.plan.merge(dynamic, self.static))
-        leaves, structure = jtu.tree_flatten(out)
-        layout = Layout(leaves, structure)
-        arrays = [leaf for leaf in leaves if isinstance(leaf, ARRAY_TYPES)]
+        out = pack(self.plan.programs.apply(self.plan.merge(dynamic, self.static)))
         if self.layout is None:
-            self.layout = layout
-        if self.layout != layout:
-            return Output(layout, arrays)
-        return arrays[0] if structure == _LEAF and arrays else tuple(arrays)
+            self.layout = out.layout
+        if self.layout != out.layout:
+            return out
+        return out.arrays[0] if out.layout.is_array else tuple(out.arrays)
 
     def lower(self, dynamic: Sequence[Any]) -> Any:
         """Lower it for these inputs."""

@@ -1,0 +1,145 @@
+"""`filter_closure_convert`: a function and the arrays that it closes over, apart."""
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+
+from eqx_pytree import Module, field, static_key, tree_pformat
+
+from .._predicates import ARRAY_TYPES
+from ._naming import function_name
+from ._packed import Layout, Packed, pack
+
+_DYNAMIC = (*ARRAY_TYPES, jax.ShapeDtypeStruct)
+
+
+class Signature:
+    """The arguments that a function was traced for: shapes, dtypes and static leaves."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.struct = jtu.tree_map(_struct, (args, kwargs))
+        leaves, self.structure = jtu.tree_flatten(self.struct)
+        self.key = tuple(map(_key, leaves))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Signature):
+            return NotImplemented
+        return self.structure == other.structure and self.key == other.key
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return tree_pformat(self.struct, struct_as_array=True)
+
+
+class ClosureConverted(Module):
+    """A function as a program and the arrays that it closed over, which are the leaves."""
+
+    consts: list[Any]
+    name: str = field(static=True)
+    jaxpr: Any = field(static=True)
+    signature: Signature = field(static=True)
+    out: Packed = field(static=True, repr=False)
+
+    @property
+    def in_struct(self) -> Any:
+        """The arguments as `(args, kwargs)`, with `jax.ShapeDtypeStruct`s for arrays."""
+        return self.signature.struct
+
+    @property
+    def out_struct(self) -> Any:
+        """The output, with `jax.ShapeDtypeStruct`s for arrays."""
+        return self.out.unpack()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        _refuse_other_arguments(self.name, self.signature, args, kwargs)
+        arrays = pack((args, kwargs)).arrays
+        return self.out.layout.rebuild(jax.core.eval_jaxpr(self.jaxpr, self.consts, *arrays))
+
+
+class NothingClosedOver(Module):
+    """A function that closes over nothing, checked to be called as it was converted."""
+
+    fun: Callable[..., Any]
+    signature: Signature = field(static=True)
+
+    @property
+    def in_struct(self) -> Any:
+        """The arguments as `(args, kwargs)`, with `jax.ShapeDtypeStruct`s for arrays."""
+        return self.signature.struct
+
+    @property
+    def out_struct(self) -> Any:
+        """The output, with `jax.ShapeDtypeStruct`s for arrays."""
+        args, kwargs = self.signature.struct
+        return _trace(self.fun, args, kwargs)[1].unpack()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        _refuse_other_arguments(function_name(self.fun), self.signature, args, kwargs)
+        return self.fun(*args, **kwargs)
+
+
+def filter_closure_convert(
+    fn: Callable[..., Any], *args: Any, **kwargs: Any
+) -> ClosureConverted | NothingClosedOver:
+    """Turn a function that closes over arrays into a PyTree that has them as leaves.
+
+    So that they can be differentiated by, or passed into a custom rule.
+
+    **Arguments:**
+
+    - `fn`: a function, or any callable PyTree. It is traced once.
+    - `args`, `kwargs`: arguments like those that it will be called with; arrays may be
+        `jax.ShapeDtypeStruct`s.
+
+    **Returns:** a callable PyTree. It takes arguments of the same structure, shapes, dtypes and
+    static leaves. Its attributes `in_struct` and `out_struct` tell of `(args, kwargs)` and of the
+    output, with `jax.ShapeDtypeStruct`s for arrays.
+
+    **Raises:** `TypeError` if `fn` cannot be called. The callable raises `ValueError` naming the
+    argument that differs.
+    """
+    if not callable(fn):
+        message = f"`filter_closure_convert` takes a function; {fn!r} is not a callable object."
+        raise TypeError(message)
+    signature = Signature(args, kwargs)
+    if isinstance(fn, types.FunctionType) and fn.__closure__ is None:
+        return NothingClosedOver(fn, signature)
+    closed, out = _trace(fn, args, kwargs)
+    return ClosureConverted(closed.consts, function_name(fn), closed.jaxpr, signature, out)
+
+
+def _trace(fun: Any, args: Any, kwargs: Any) -> tuple[Any, Packed]:
+    leaves, structure = jtu.tree_flatten((args, kwargs))
+    layout = Layout(leaves, structure, _DYNAMIC)
+
+    def of_arrays(*arrays: Any) -> Packed:
+        args, kwargs = layout.rebuild(arrays)
+        return pack(fun(*args, **kwargs))
+
+    dynamic = [leaf for leaf in leaves if isinstance(leaf, _DYNAMIC)]
+    return jax.make_jaxpr(of_arrays, return_shape=True)(*dynamic)
+
+
+def _struct(leaf: Any) -> Any:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if isinstance(leaf, _DYNAMIC) else leaf
+
+
+def _key(leaf: Any) -> Any:
+    """What must be the same at a call: shape and dtype of an array, the value of other leaves."""
+    return (leaf.shape, leaf.dtype) if isinstance(leaf, _DYNAMIC) else static_key(leaf)
+
+
+def _refuse_other_arguments(name: str, signature: Signature, args: Any, kwargs: Any) -> None:
+    given = Signature(args, kwargs)
+    if given == signature:
+        return
+    message = (
+        f"Closure-converted function `{name}` called with different arguments to the example "
+        "arguments provided. Shapes, dtypes and all that is no array must be the same.\n"
+        f"Called with: {given!r}\nClosure-converted with: {signature!r}"
+    )
+    raise ValueError(message)
