@@ -4,58 +4,26 @@ from typing import Any
 
 from eqx_pytree import tree_equal
 
+from . import transforms, trees
 from ._partition import combine, filter, hashable_combine, hashable_partition, partition
 from ._predicates import is_array, is_array_like, is_inexact_array, is_inexact_array_like
-from .transforms import (
-    filter_checkpoint,
-    filter_closure_convert,
-    filter_custom_jvp,
-    filter_custom_vjp,
-    filter_grad,
-    filter_hessian,
-    filter_jacfwd,
-    filter_jacrev,
-    filter_jit,
-    filter_jvp,
-    filter_value_and_grad,
-    filter_vjp,
-    gradf,
-    jitf,
-    value_and_grad_f,
-)
-from .trees import apply_updates, tree_at, tree_check, tree_flatten_one_level
+from .transforms import *  # noqa: F403 - the names in its `__all__`
+from .trees import *  # noqa: F403
 
 __all__ = [
-    "apply_updates",
     "combine",
     "filter",
-    "filter_checkpoint",
-    "filter_closure_convert",
-    "filter_custom_jvp",
-    "filter_custom_vjp",
-    "filter_grad",
-    "filter_hessian",
-    "filter_jacfwd",
-    "filter_jacrev",
-    "filter_jit",
-    "filter_jvp",
-    "filter_value_and_grad",
-    "filter_vjp",
-    "gradf",
     "hashable_combine",
     "hashable_partition",
     "is_array",
     "is_array_like",
     "is_inexact_array",
     "is_inexact_array_like",
-    "jitf",
     "partition",
-    "tree_at",
-    "tree_check",
     "tree_equal",
-    "tree_flatten_one_level",
-    "value_and_grad_f",
 ]
+__all__ += transforms.__all__
+__all__ += trees.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,9 @@ import numpy as np
 ARRAY_TYPES = (jax.Array, np.ndarray, np.generic)
 """What `is_array` holds for an array, tracers and typed PRNG keys included."""
 
+ABSTRACT_TOO = (*ARRAY_TYPES, jax.ShapeDtypeStruct)
+"""What stands for an array where values are not needed."""
+
 _NEVER_ARRAYS = (
     str,
     bytes,

@@ -1,6 +1,10 @@
 """Names that libraries built on Equinox use: the toolkit under solvers."""
 
-from eqx_filter import hashable_combine, hashable_partition
+from eqx_filter import (
+    cached_filter_eval_shape,
+    hashable_combine,
+    hashable_partition,
+)
 from eqx_pytree import (
     AbstractClassVar,
     AbstractVar,
@@ -17,6 +21,7 @@ __all__ = [
     "ContainerMeta",
     "Static",
     "TreeWLCustom",
+    "cached_filter_eval_shape",
     "doc_remove_args",
     "doc_repr",
     "hashable_combine",

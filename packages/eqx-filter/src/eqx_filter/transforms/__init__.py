@@ -1,5 +1,7 @@
 """Transformations of JAX that choose leaf by leaf what to trace or to differentiate."""
 
+from ._abstract import cached_filter_eval_shape, filter_eval_shape, filter_make_jaxpr
+from ._callback import filter_pure_callback
 from ._checkpoint import filter_checkpoint
 from ._closure import filter_closure_convert
 from ._custom_jvp import filter_custom_jvp
@@ -12,16 +14,20 @@ from ._jvp import filter_jvp
 from ._vjp import filter_vjp
 
 __all__ = [
+    "cached_filter_eval_shape",
     "filter_checkpoint",
     "filter_closure_convert",
     "filter_custom_jvp",
     "filter_custom_vjp",
+    "filter_eval_shape",
     "filter_grad",
     "filter_hessian",
     "filter_jacfwd",
     "filter_jacrev",
     "filter_jit",
     "filter_jvp",
+    "filter_make_jaxpr",
+    "filter_pure_callback",
     "filter_value_and_grad",
     "filter_vjp",
     "gradf",

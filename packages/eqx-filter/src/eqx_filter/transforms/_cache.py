@@ -50,7 +50,7 @@ def programs_of(fun: Any, options: Options) -> Programs:
             if programs is not None:
                 return programs
         return _find(fun, options, fun, options)
-    return _find(_holder(fun), (options, type(fun)), None, options, like=fun)
+    return _find(holder_of(fun), (options, type(fun)), None, options, like=fun)
 
 
 def as_tree(fun: Any) -> Any:
@@ -77,8 +77,8 @@ def _find(
     return programs
 
 
-def _holder(fun: Any) -> Any:
-    """What the programs of a callable are kept with."""
+def holder_of(fun: Any) -> Any:
+    """The function that a callable calls in the end, with which its programs are kept."""
     while not isinstance(fun, (types.FunctionType, type)):
         if isinstance(fun, types.MethodType):
             return fun.__self__

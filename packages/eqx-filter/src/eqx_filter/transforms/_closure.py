@@ -9,11 +9,10 @@ import jax.tree_util as jtu
 
 from eqx_pytree import Module, field, static_key, tree_pformat
 
-from .._predicates import ARRAY_TYPES
+from .._predicates import ABSTRACT_TOO
+from ._abstract import filter_eval_shape, trace_of_arrays
 from ._naming import function_name
-from ._packed import Layout, Packed, pack
-
-_DYNAMIC = (*ARRAY_TYPES, jax.ShapeDtypeStruct)
+from ._packed import Packed, pack
 
 
 class Signature:
@@ -75,7 +74,7 @@ class NothingClosedOver(Module):
     def out_struct(self) -> Any:
         """The output, with `jax.ShapeDtypeStruct`s for arrays."""
         args, kwargs = self.signature.struct
-        return _trace(self.fun, args, kwargs)[1].unpack()
+        return filter_eval_shape(self.fun, *args, **kwargs)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         _refuse_other_arguments(function_name(self.fun), self.signature, args, kwargs)
@@ -108,29 +107,17 @@ def filter_closure_convert(
     signature = Signature(args, kwargs)
     if isinstance(fn, types.FunctionType) and fn.__closure__ is None:
         return NothingClosedOver(fn, signature)
-    closed, out = _trace(fn, args, kwargs)
+    closed, out = trace_of_arrays(fn, args, kwargs)
     return ClosureConverted(closed.consts, function_name(fn), closed.jaxpr, signature, out)
 
 
-def _trace(fun: Any, args: Any, kwargs: Any) -> tuple[Any, Packed]:
-    leaves, structure = jtu.tree_flatten((args, kwargs))
-    layout = Layout(leaves, structure, _DYNAMIC)
-
-    def of_arrays(*arrays: Any) -> Packed:
-        args, kwargs = layout.rebuild(arrays)
-        return pack(fun(*args, **kwargs))
-
-    dynamic = [leaf for leaf in leaves if isinstance(leaf, _DYNAMIC)]
-    return jax.make_jaxpr(of_arrays, return_shape=True)(*dynamic)
-
-
 def _struct(leaf: Any) -> Any:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if isinstance(leaf, _DYNAMIC) else leaf
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if isinstance(leaf, ABSTRACT_TOO) else leaf
 
 
 def _key(leaf: Any) -> Any:
     """What must be the same at a call: shape and dtype of an array, the value of other leaves."""
-    return (leaf.shape, leaf.dtype) if isinstance(leaf, _DYNAMIC) else static_key(leaf)
+    return (leaf.shape, leaf.dtype) if isinstance(leaf, ABSTRACT_TOO) else static_key(leaf)
 
 
 def _refuse_other_arguments(name: str, signature: Signature, args: Any, kwargs: Any) -> None:

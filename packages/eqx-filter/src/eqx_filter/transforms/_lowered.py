@@ -2,14 +2,10 @@
 
 from typing import Any
 
-import jax
-
 from eqx_pytree import static_key
 
-from .._predicates import ARRAY_TYPES
+from .._predicates import ABSTRACT_TOO
 from ._programs import Program, Programs
-
-_ABSTRACT_TOO = (*ARRAY_TYPES, jax.ShapeDtypeStruct)
 
 
 class Lowered:
@@ -20,7 +16,7 @@ class Lowered:
     ) -> None:
         self._programs = programs
         self._fun = fun
-        self._program, dynamic = programs.find(fun, args, kwargs, _ABSTRACT_TOO)
+        self._program, dynamic = programs.find(fun, args, kwargs, ABSTRACT_TOO)
         self.lowered = self._program.lower(dynamic)
 
     def __getattr__(self, name: str) -> Any:

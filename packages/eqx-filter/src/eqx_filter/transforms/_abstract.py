@@ -1,0 +1,124 @@
+"""Functions run on shapes and dtypes alone: `filter_eval_shape`, `filter_make_jaxpr`."""
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+
+from eqx_pytree import static_key
+
+from .._partition import partition
+from .._predicates import ABSTRACT_TOO
+from ._cache import holder_of
+from ._packed import Layout, Packed, pack
+from ._tables import Table
+from ._wrapper import Wrapper, wrap
+
+_shapes: "weakref.WeakKeyDictionary[Any, Table]" = weakref.WeakKeyDictionary()
+"""What `cached_filter_eval_shape` found, by function; it goes when the function does."""
+
+
+class MakeJaxprWrapper(Wrapper):
+    """A callable that returns the function's jaxpr."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        jaxpr, out = trace_of_arrays(self.fun, args, kwargs)
+        struct, static = partition(out.unpack(), lambda x: isinstance(x, jax.ShapeDtypeStruct))
+        return jaxpr, struct, static
+
+
+def filter_make_jaxpr(fun: Callable[..., Any]) -> Callable[..., tuple[Any, Any, Any]]:
+    """Make a function that gives the jaxpr of `fun` for some arguments.
+
+    **Arguments:** `fun`, a pure function; its arguments and its result are any PyTrees.
+
+    **Returns:** a callable that takes the arguments of `fun`, where a `jax.ShapeDtypeStruct` may
+    stand for an array, and returns `(jaxpr, out_struct, out_static)`. The jaxpr is closed, its
+    inputs are the arrays among the arguments in the order of flattening; `out_struct` is the output
+    with a `jax.ShapeDtypeStruct` for each array and None for every other leaf, which `out_static`
+    has.
+
+    **Raises:** `TypeError` if `fun` cannot be called.
+    """
+    return wrap("filter_make_jaxpr", MakeJaxprWrapper, fun)
+
+
+def filter_eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Compute the shapes and dtypes of a function's output without computing its values.
+
+    So a model can be described without memory for it: `filter_eval_shape(Linear, 2, 3, key=key)`.
+
+    **Arguments:** `fun`, a pure function, and its arguments, any PyTrees, where a
+    `jax.ShapeDtypeStruct` may stand for an array.
+
+    **Returns:** the output, with a `jax.ShapeDtypeStruct` for each array.
+
+    **Raises:** `TypeError` if `fun` cannot be called.
+    """
+    _refuse_uncallable("filter_eval_shape", fun)
+    of_arrays, arrays = _of_arrays(
+        lambda fun, args, kwargs: fun(*args, **kwargs), fun, args, kwargs
+    )
+    return jax.eval_shape(of_arrays, *arrays).unpack()
+
+
+def cached_filter_eval_shape(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Compute what [`filter_eval_shape`][] does, once for each function and kind of arguments.
+
+    **Arguments**, **Raises:** as there; and `TypeError` for a leaf that is no array and has no
+    hash.
+
+    **Returns:** the output as there, with weak types forgotten.
+    """
+    _refuse_uncallable("cached_filter_eval_shape", fn)
+    held = () if holder_of(fn) is fn else (fn,)
+    leaves, structure = jtu.tree_flatten((held, args, kwargs))
+    key = structure, tuple(map(_kind, leaves))
+    table = _shapes.setdefault(holder_of(fn), Table())
+    if key not in table:
+        out = filter_eval_shape(fn, *args, **kwargs)
+        table.keep(key, jtu.tree_map(_strong, out))
+    return table[key]
+
+
+def forget_shapes() -> None:
+    """Forget what [`cached_filter_eval_shape`][] found."""
+    _shapes.clear()
+
+
+def trace_of_arrays(fun: Any, args: Any, kwargs: Any) -> tuple[Any, Packed]:
+    """The closed jaxpr of a call over its arrays in a row, and the output's structs, packed."""
+    of_arrays, arrays = _of_arrays(lambda args, kwargs: fun(*args, **kwargs), args, kwargs)
+    return jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
+
+
+def _of_arrays(function: Any, *parts: Any) -> tuple[Callable[..., Packed], list[Any]]:
+    """A function of the arrays in `parts` that calls `function` with the parts, and the arrays."""
+    leaves, structure = jtu.tree_flatten(parts)
+    layout = Layout(leaves, structure, ABSTRACT_TOO)
+
+    def of_arrays(*arrays: Any) -> Packed:
+        return pack(function(*layout.rebuild(arrays)))
+
+    return of_arrays, [leaf for leaf in leaves if isinstance(leaf, ABSTRACT_TOO)]
+
+
+def _refuse_uncallable(caller: str, fun: Any) -> None:
+    if not callable(fun):
+        message = f"`{caller}` takes a function; {fun!r} is not a callable object."
+        raise TypeError(message)
+
+
+def _kind(leaf: Any) -> Any:
+    if isinstance(leaf, ABSTRACT_TOO):
+        return leaf.shape, leaf.dtype
+    hash(leaf)
+    return static_key(leaf)
+
+
+def _strong(leaf: Any) -> Any:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+    return leaf
