@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from eqx_filter import (
     apply_updates,
+    clear_caches,
     combine,
     filter,
     filter_checkpoint,
@@ -50,7 +51,7 @@ from eqx_pytree import (
     tree_pprint,
 )
 
-from . import internal
+from . import debug, internal
 
 if TYPE_CHECKING:
     from . import nn
@@ -62,7 +63,9 @@ __all__ = [
     "Partial",
     "StrictConfig",
     "apply_updates",
+    "clear_caches",
     "combine",
+    "debug",
     "field",
     "filter",
     "filter_checkpoint",

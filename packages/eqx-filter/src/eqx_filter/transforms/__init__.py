@@ -3,6 +3,7 @@
 from ._abstract import cached_filter_eval_shape, filter_eval_shape, filter_make_jaxpr
 from ._callback import filter_pure_callback
 from ._checkpoint import filter_checkpoint
+from ._clear import clear_caches
 from ._closure import filter_closure_convert
 from ._custom_jvp import filter_custom_jvp
 from ._custom_vjp import filter_custom_vjp
@@ -15,6 +16,7 @@ from ._vjp import filter_vjp
 
 __all__ = [
     "cached_filter_eval_shape",
+    "clear_caches",
     "filter_checkpoint",
     "filter_closure_convert",
     "filter_custom_jvp",

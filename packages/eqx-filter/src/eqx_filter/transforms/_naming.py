@@ -1,7 +1,7 @@
 """Names for the leaves of a call, for messages: `x['a'][0]` is in the argument called `x`."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax.tree_util as jtu
@@ -12,16 +12,19 @@ def function_name(fun: Any) -> str:
     return getattr(fun, "__qualname__", None) or type(fun).__qualname__
 
 
+def named_arguments(fun: Callable[..., Any], args: Any, kwargs: Any) -> Iterator[tuple[str, Any]]:
+    """Give the arguments of a call with their names, in the order of flattening."""
+    positional, variadic = _parameters(fun)
+    for i, arg in enumerate(args):
+        yield positional[i] if i < len(positional) else f"{variadic}[{i - len(positional)}]", arg
+    for name in sorted(kwargs):
+        yield name, kwargs[name]
+
+
 def leaf_names(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[str]:
     """Name each leaf of `(args, kwargs)`, in the order of flattening."""
-    positional, variadic = _parameters(fun)
-    names = []
-    for i, arg in enumerate(args):
-        root = positional[i] if i < len(positional) else f"{variadic}[{i - len(positional)}]"
-        names.extend(_paths(root, arg))
-    for name in sorted(kwargs):
-        names.extend(_paths(name, kwargs[name]))
-    return names
+    named = named_arguments(fun, args, kwargs)
+    return [name for root, argument in named for name in _paths(root, argument)]
 
 
 def callable_names(fun: Any) -> list[str]:

@@ -6,9 +6,12 @@ else is worked out once, when a call of a new kind comes, and is kept with the f
 the function dies, its programs do.
 """
 
+import importlib
 import itertools
 import operator
+import os
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -27,6 +30,12 @@ from ._tables import Table, TableByStructure
 
 _making = threading.RLock()
 """Held where a plan or a program is made, so that threads that come at once share one."""
+
+_MOST_TRACES = 64
+"""Traces of one program that are remembered, for [`debug.explain_retrace`][]."""
+
+listener: Any = None
+"""Told of traces and calls while anyone asks [`debug.explain_retrace`][]."""
 
 _flatten = jtu.default_registry.flatten
 """`jax.tree_util.tree_flatten` without its frame."""
@@ -49,10 +58,13 @@ class Programs:
         self.plans = TableByStructure()
         self.plans_by_mask = TableByStructure()
         self.latest: tuple[Any, Any] = None, None
+        self.report: Callable[[str], object] | None = None
 
     def __call__(self, fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the program of this call, compiling it if there is none."""
         program, dynamic = self.find(fun, args, kwargs)
+        if listener is not None:
+            listener.called(program, dynamic)
         return program(dynamic)
 
     def find(
@@ -92,6 +104,10 @@ class Programs:
                 self.plans_by_mask.keep(mask, plan)
             self.plans.keep(kind, plan)
         return plan
+
+    def all(self) -> list["Program"]:
+        """Every program that is kept."""
+        return [it for plan in self.plans_by_mask.values() for it in list(plan.variants.values())]
 
     def apply(self, tree: Any) -> Any:
         """Call the function on what was flattened, put together again."""
@@ -198,6 +214,8 @@ class Program:
         self.static = static
         self.layout: Any = None
         self.donates = bool(plan.donated)
+        self.traces: deque[tuple[Any, ...]] = deque(maxlen=_MOST_TRACES)
+        self.placements: deque[tuple[Any, ...]] = deque(maxlen=_MOST_TRACES)
         self.quiet = plan.programs.options.silences and self.donates
 
         def traced(*dynamic: Any) -> Any:
@@ -233,6 +251,7 @@ class Program:
         A tuple is what `jax.jit` returns fastest. The static leaves and the structure may change
         from one shape of the inputs to another; where they do, they travel with the arrays.
         """
+        self._tell_of_trace(dynamic)
         if self.quiet:
             begin_quiet()
         out = pack(self.plan.programs.apply(self.plan.merge(dynamic, self.static)))
@@ -241,6 +260,14 @@ class Program:
         if self.layout != out.layout:
             return out
         return out.arrays[0] if out.layout.is_array else tuple(out.arrays)
+
+    def _tell_of_trace(self, dynamic: Sequence[Any]) -> None:
+        avals = tuple(map(aval_of, dynamic))
+        if listener is None and asked_by_environment():
+            importlib.import_module("eqx_filter.debug")
+        if listener is not None:
+            listener.traced(self, avals)
+        self.traces.append(avals)
 
     def lower(self, dynamic: Sequence[Any]) -> Any:
         """Lower it for these inputs."""
@@ -258,6 +285,16 @@ class Program:
                     "and JAX has no such arrays. Pass numbers, or a tuple instead of an array."
                 )
                 raise TypeError(message) from None
+
+
+def aval_of(array: Any) -> tuple[Any, Any, bool]:
+    """Shape, dtype and weak type: what a trace depends on."""
+    return array.shape, array.dtype, getattr(array, "weak_type", False)
+
+
+def asked_by_environment() -> bool:
+    """Whether `EQX_EXPLAIN_RETRACE` is set, and not to 0."""
+    return os.environ.get("EQX_EXPLAIN_RETRACE", "0") not in ("", "0")
 
 
 def _getter(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:

@@ -38,6 +38,10 @@ class TableByStructure:
         table, hashed = self._state
         return table.get((_static_hash(key[0]), key) if hashed else key)
 
+    def values(self) -> list[Any]:
+        """Give all values."""
+        return list(self._state[0].values())
+
     def keep(self, key: tuple[Any, ...], value: Any) -> None:
         """Set the value. Not to be called by two threads at once."""
         table, hashed = self._state

@@ -49,11 +49,12 @@ def _keys(keys: list[Any]) -> str:
 
 
 def _instead(one: Any, one_below: Any, other: Any, other_below: Any, *keys: str) -> str:
-    told = f"{_kind(one, one_below)} instead of {_kind(other, other_below)}"
+    told = f"{describe_kind(one, one_below)} instead of {describe_kind(other, other_below)}"
     return f"{told}, holding {keys[0]} instead of {keys[1]}" if keys else told
 
 
-def _kind(node: Any, children: Any) -> str:
+def describe_kind(node: Any, children: Any) -> str:
+    """Name a node by its type and the number of its children, None for a leaf."""
     if node is None:
         return "None"
     if children is None:
