@@ -1,6 +1,7 @@
 """Transformations of JAX that choose leaf by leaf what to trace or to differentiate."""
 
 from ._abstract import cached_filter_eval_shape, filter_eval_shape, filter_make_jaxpr
+from ._axes import if_array
 from ._callback import filter_pure_callback
 from ._checkpoint import filter_checkpoint
 from ._clear import clear_caches
@@ -13,6 +14,7 @@ from ._jacobian import filter_hessian, filter_jacfwd, filter_jacrev
 from ._jit import filter_jit
 from ._jvp import filter_jvp
 from ._vjp import filter_vjp
+from ._vmap import filter_vmap
 
 __all__ = [
     "cached_filter_eval_shape",
@@ -32,7 +34,9 @@ __all__ = [
     "filter_pure_callback",
     "filter_value_and_grad",
     "filter_vjp",
+    "filter_vmap",
     "gradf",
+    "if_array",
     "jitf",
     "value_and_grad_f",
 ]

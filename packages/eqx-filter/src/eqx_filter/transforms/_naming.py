@@ -45,3 +45,8 @@ def _parameters(fun: Callable[..., Any]) -> tuple[list[str], str]:
     positional = [p.name for p in parameters if p.kind in kinds]
     variadic = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL]
     return positional, (variadic or ["args"])[0]
+
+
+def parameter_name(name: str) -> str:
+    """The parameter that an argument belongs to: `args` for `args[0]`."""
+    return name.partition("[")[0]
