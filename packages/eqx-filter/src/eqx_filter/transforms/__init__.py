@@ -2,6 +2,7 @@
 
 from ._abstract import cached_filter_eval_shape, filter_eval_shape, filter_make_jaxpr
 from ._axes import if_array
+from ._branches import filter_cond, filter_switch
 from ._callback import filter_pure_callback
 from ._checkpoint import filter_checkpoint
 from ._clear import clear_caches
@@ -13,6 +14,7 @@ from ._grad import filter_grad, filter_value_and_grad
 from ._jacobian import filter_hessian, filter_jacfwd, filter_jacrev
 from ._jit import filter_jit
 from ._jvp import filter_jvp
+from ._loops import filter_fori_loop, filter_map, filter_scan, filter_while_loop
 from ._vjp import filter_vjp
 from ._vmap import filter_vmap
 
@@ -21,9 +23,11 @@ __all__ = [
     "clear_caches",
     "filter_checkpoint",
     "filter_closure_convert",
+    "filter_cond",
     "filter_custom_jvp",
     "filter_custom_vjp",
     "filter_eval_shape",
+    "filter_fori_loop",
     "filter_grad",
     "filter_hessian",
     "filter_jacfwd",
@@ -31,10 +35,14 @@ __all__ = [
     "filter_jit",
     "filter_jvp",
     "filter_make_jaxpr",
+    "filter_map",
     "filter_pure_callback",
+    "filter_scan",
+    "filter_switch",
     "filter_value_and_grad",
     "filter_vjp",
     "filter_vmap",
+    "filter_while_loop",
     "gradf",
     "if_array",
     "jitf",

@@ -1,0 +1,183 @@
+"""Loops of `jax.lax` with any PyTree as carry: `filter_scan`, `filter_while_loop` and kin."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+
+from ._carry import Carry
+from ._naming import function_name
+from ._packed import Packed, pack
+
+_RULE = "The carry that `{}` returns must be like the one it is given"
+
+
+def filter_scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+) -> tuple[Any, Any]:
+    """Go through arrays along their first axis with a carry: `jax.lax.scan` for any PyTrees.
+
+    **Arguments:**
+
+    - `f`: a function `(carry, x) -> (carry, y)`.
+    - `init`: the first carry. Its arrays may change from step to step, in their values; leaves that
+        are no arrays ride along, and must come back equal.
+    - `xs`: what `x` is taken from: each array of shape `(length, ...)`, row by row; other leaves
+        are the same in each step. None for no such thing.
+    - `length`, `reverse`, `unroll`: as in `jax.lax.scan`.
+
+    **Returns:** `(carry, ys)`: the last carry, and the `y` of all steps, with each array of shape
+    `(length, ...)`; leaves that are no arrays are as `f` gave them.
+
+    **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf,
+    and if `f` returns no pair; `ValueError` if the arrays in `xs` have different lengths, or there
+    are none and no `length`.
+    """
+    _refuse_uncallable("filter_scan", f=f)
+    carry, rows = Carry(_RULE, "carry", init), pack(xs)
+    _refuse_lengths(xs, length)
+
+    def step(arrays: list[Any], row: list[Any]) -> tuple[list[Any], Packed]:
+        returned = f(carry.rebuild(arrays), Packed(rows.layout, row).unpack())
+        if not (isinstance(returned, (tuple, list)) and len(returned) == 2):
+            message = (
+                f"`{function_name(f)}` must return a pair `(carry, y)`; it returned a "
+                f"`{type(returned).__name__}`."
+            )
+            raise TypeError(message)
+        return carry.take(f, returned[0]), pack(returned[1])
+
+    with _naming_changes(carry, f):
+        arrays, ys = jax.lax.scan(
+            step, carry.arrays, list(rows.arrays), length, reverse=reverse, unroll=unroll
+        )
+    return carry.rebuild(arrays), ys.unpack()
+
+
+def filter_while_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+) -> Any:
+    """Repeat a function while a condition holds: `jax.lax.while_loop` for any PyTree.
+
+    **Arguments:**
+
+    - `cond_fun`: a function `carry -> bool`, of shape `()`.
+    - `body_fun`: a function `carry -> carry`.
+    - `init_val`: the first carry. Its arrays may change in their values; leaves that are no arrays
+        ride along, and must come back equal.
+
+    **Returns:** the last carry. Not differentiable in reverse mode, as `jax.lax.while_loop`.
+
+    **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf.
+    """
+    _refuse_uncallable("filter_while_loop", cond_fun=cond_fun, body_fun=body_fun)
+    carry = Carry(_RULE, "carry", init_val)
+    with _naming_changes(carry, body_fun):
+        arrays = jax.lax.while_loop(
+            lambda arrays: cond_fun(carry.rebuild(arrays)),
+            lambda arrays: carry.take(body_fun, body_fun(carry.rebuild(arrays))),
+            carry.arrays,
+        )
+    return carry.rebuild(arrays)
+
+
+def filter_fori_loop(
+    lower: Any,
+    upper: Any,
+    body_fun: Callable[[Any, Any], Any],
+    init_val: Any,
+    *,
+    unroll: int | bool | None = None,
+) -> Any:
+    """Repeat a function a number of times: `jax.lax.fori_loop` for any PyTree.
+
+    **Arguments:**
+
+    - `lower`, `upper`: integers; the first argument of `body_fun` goes from `lower` to
+        `upper - 1`. Differentiable in reverse mode if both are known when tracing.
+    - `body_fun`: a function `(i, carry) -> carry`; `i` is an integer array of shape `()`.
+    - `init_val`: the first carry, as in [`filter_while_loop`][].
+    - `unroll`: as in `jax.lax.fori_loop`.
+
+    **Returns:** the last carry.
+
+    **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf.
+    """
+    _refuse_uncallable("filter_fori_loop", body_fun=body_fun)
+    carry = Carry(_RULE, "carry", init_val)
+
+    def body(i: Any, arrays: list[Any]) -> list[Any]:
+        return carry.take(body_fun, body_fun(i, carry.rebuild(arrays)))
+
+    with _naming_changes(carry, body_fun):
+        arrays = jax.lax.fori_loop(lower, upper, body, carry.arrays, unroll=unroll)
+    return carry.rebuild(arrays)
+
+
+def filter_map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
+    """Call a function on row after row of arrays: `jax.lax.map` for any PyTrees.
+
+    **Arguments:**
+
+    - `f`: a function of one argument.
+    - `xs`: each array of shape `(length, ...)`, taken row by row; other leaves are the same for
+        each.
+    - `batch_size`: how many rows are computed at once, as in `jax.lax.map`.
+
+    **Returns:** the results, with each array of shape `(length, ...)`; leaves that are no arrays
+    are as `f` gave them.
+
+    **Raises:** `ValueError` if the arrays in `xs` have different lengths, or there are none.
+    """
+    _refuse_uncallable("filter_map", f=f)
+    _refuse_lengths(xs, None)
+    rows = pack(xs)
+
+    def of_row(row: list[Any]) -> Packed:
+        return pack(f(Packed(rows.layout, row).unpack()))
+
+    return jax.lax.map(of_row, list(rows.arrays), batch_size=batch_size).unpack()
+
+
+@contextlib.contextmanager
+def _naming_changes(carry: Carry, fun: Any) -> Iterator[None]:
+    """Say by its path which array changed its type, where JAX finds that one did."""
+    try:
+        yield
+    except TypeError as error:
+        told = carry.why_refused(fun)
+        if told is None or str(error) == told:
+            raise
+        raise TypeError(told) from None
+
+
+def _refuse_lengths(xs: Any, length: int | None) -> None:
+    lengths = {} if length is None else {"`length`": length}
+    for path, leaf in jtu.tree_flatten_with_path(xs)[0]:
+        if hasattr(leaf, "dtype"):
+            place = f"`xs{jtu.keystr(path)}`"
+            if not leaf.ndim:
+                message = f"{place} has shape () and no rows. Pass it apart from `xs`."
+                raise ValueError(message)
+            lengths[place] = leaf.shape[0]
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{place} has {count}" for place, count in list(lengths.items())[:10])
+        message = f"The arrays in `xs` must have one length; {told}."
+        raise ValueError(message)
+    if not lengths:
+        message = "`xs` holds no arrays to take rows of. Pass `length`, or arrays."
+        raise ValueError(message)
+
+
+def _refuse_uncallable(caller: str, **functions: Any) -> None:
+    for name, function in functions.items():
+        if not callable(function):
+            message = f"`{caller}` takes a function as `{name}`; {function!r} cannot be called."
+            raise TypeError(message)
