@@ -69,6 +69,7 @@ NUMPY_BOOL = "NumPy's booleans are booleans."
 BUILTIN = "A function without a signature is called as it is."
 NO_NODE = "The error is a ValueError that shows what `where` returned."
 FORGOTTEN = "The peer forgets what was asked for inside a function of JAX."
+ANY_AUX = "Auxiliary output may be anything."
 WRAPPER = "The wrapper prints its own fields."
 MISSING = "The peer's copy has an internal marker for each attribute that the wrapper has not."
 
@@ -186,6 +187,35 @@ KNOWN: dict[str, tuple[str, str]] = {
         "wrong",
         FORGOTTEN,
     ),
+    **each(
+        "rules.custom_jvp",
+        ["nonarray out", "nonarray out call", "nonarray out jit"],
+        "beyond",
+        "What a function with a rule returns may be anything.",
+    ),
+    "rules.custom_jvp[fn module perturbed]": ("refused", "The leaf is named."),
+    **each("jacobians.jacfwd", ["aux2"], "beyond", ANY_AUX),
+    **each("jacobians.hessian", ["aux2"], "beyond", ANY_AUX),
+    "jacobians.jacrev[intonly]": ("refused", "Ours says what the first argument holds."),
+    **each(
+        "vmap.call",
+        ["in_axes dict kwargs", "in_axes dict kw var", "kwargs default", "dict self"],
+        "beyond",
+        "Keyword arguments, and the leaves of the function itself, have axes of their own.",
+    ),
+    **each(
+        "vmap.call",
+        ["in_axes kwargs name", "in_axes True", "unknown kw", "3"],
+        "refused",
+        "The peer takes it until the call, or refuses all keyword arguments.",
+    ),
+    **each(
+        "abstract_evaluation.callback",
+        ["vectorized", "vectorized vmap", "vectorized F vmap"],
+        "beyond",
+        "`vectorized` is the older spelling of `vmap_method`.",
+    ),
+    "abstract_evaluation.callback[both]": ("refused", "The two may contradict each other."),
     "equality.tree_equal_of_several[none]": ("refused", "The peer reads past the end of a tuple."),
     "grad.wraps_a_number": ("refused", "What cannot be called is refused when it is wrapped."),
     "jit.donation_twice": ("refused", "The peer shows the error of the compiled program."),
