@@ -15,6 +15,8 @@ from ._jacobian import filter_hessian, filter_jacfwd, filter_jacrev
 from ._jit import filter_jit
 from ._jvp import filter_jvp
 from ._loops import filter_fori_loop, filter_map, filter_scan, filter_while_loop
+from ._shard_map import filter_shard_map
+from ._sharding import filter_device_put, filter_shard
 from ._vjp import filter_vjp
 from ._vmap import filter_vmap
 
@@ -26,6 +28,7 @@ __all__ = [
     "filter_cond",
     "filter_custom_jvp",
     "filter_custom_vjp",
+    "filter_device_put",
     "filter_eval_shape",
     "filter_fori_loop",
     "filter_grad",
@@ -38,6 +41,8 @@ __all__ = [
     "filter_map",
     "filter_pure_callback",
     "filter_scan",
+    "filter_shard",
+    "filter_shard_map",
     "filter_switch",
     "filter_value_and_grad",
     "filter_vjp",

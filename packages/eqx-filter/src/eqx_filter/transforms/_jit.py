@@ -63,7 +63,9 @@ def filter_jit(
         `"all"` inputs, `"all-except-first"`, or `"none"`. `"warn"` and `"warn-except-first"` are
         the same, and warn where a donated array was of no use.
     - `jitkwargs`: other arguments of `jax.jit`, such as `inline`, `keep_unused`,
-        `compiler_options`.
+        `compiler_options`. `in_shardings` and `out_shardings` are PyTree prefixes, of the tuple of
+        positional arguments and of the output, of shardings for the arrays, and None for what lies
+        where it lies.
 
     **Returns:** a callable with the signature of `fun`, and `lower`.
 

@@ -25,9 +25,8 @@ _DECIDED_BY_LEAF = (
     "static_argnames",
     "donate_argnums",
     "donate_argnames",
-    "in_shardings",
-    "out_shardings",
 )
+_SHARDINGS = ("in_shardings", "out_shardings")
 JIT_KEYWORDS = tuple(
     name for name in list(inspect.signature(jax.jit).parameters)[1:] if name not in _DECIDED_BY_LEAF
 )
@@ -37,14 +36,24 @@ class Options:
     """Options that say the same are one object, so that programs are found by identity.
 
     - `made_by`: the function and the arguments that these options come from, for pickling.
-    - `jit`: keyword arguments of `jax.jit`.
+    - `jit`: keyword arguments of `jax.jit`, but for shardings.
+    - `in_shardings`, `out_shardings`: prefix trees of the arguments and of the output, or None.
     - `donated_args`: of an argument's position, whether it is donated; None if none is.
     - `silences`: whether JAX's warning about donated buffers of no use is kept quiet.
     - `filter`: which leaves of a call are traced; None where a leaf's type tells, as it does for
         `filter_jit`.
     """
 
-    __slots__ = ("__weakref__", "donated_args", "filter", "jit", "made_by", "silences")
+    __slots__ = (
+        "__weakref__",
+        "donated_args",
+        "filter",
+        "in_shardings",
+        "jit",
+        "made_by",
+        "out_shardings",
+        "silences",
+    )
 
     def __init__(
         self,
@@ -55,7 +64,8 @@ class Options:
         filter: Callable[..., tuple[bool, ...]] | None = None,
     ) -> None:
         self.made_by = made_by
-        self.jit = jit
+        self.jit = {name: value for name, value in jit.items() if name not in _SHARDINGS}
+        self.in_shardings, self.out_shardings = map(jit.get, _SHARDINGS)
         self.donated_args = donated_args
         self.silences = silences
         self.filter = filter

@@ -26,6 +26,7 @@ from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
 from ._naming import callable_names, leaf_names
 from ._options import Options
 from ._packed import Packed, pack
+from ._sharding import lay_out, of_leaves
 from ._tables import Table, TableByStructure
 
 _making = threading.RLock()
@@ -137,6 +138,7 @@ class Plan:
         self.dynamic = _getter(self.dynamic_places)
         self.static = _getter(self.static_places)
         self.donated = self._donated()
+        self.jit = {**programs.options.jit, **self._in_shardings()}
         self.by_value = all(is_own_key(leaves[i]) for i in self.static_places)
         self.variants = Table()
 
@@ -188,6 +190,17 @@ class Plan:
         given += [donate(-1)] * (self.structure.num_leaves - len(given))
         return tuple(i for i, place in enumerate(self.dynamic_places) if given[place])
 
+    def _in_shardings(self) -> dict[str, Any]:
+        """The sharding of each traced leaf, as `jax.jit` takes them, if any were asked for."""
+        asked = self.programs.options.in_shardings
+        if asked is None:
+            return {}
+        *fun, args, kwargs = self.structure.unflatten(range(self.structure.num_leaves))
+        shardings = of_leaves("in_shardings", None, fun)
+        shardings += of_leaves("in_shardings", asked, args)
+        shardings += of_leaves("in_shardings", None, kwargs)
+        return {"in_shardings": tuple(shardings[i] for i in self.dynamic_places)}
+
     def _unhashable(self, static: Sequence[Any]) -> str:
         names = self.programs.names(self.structure)
         for place, leaf in zip(self.static_places, static, strict=True):
@@ -222,8 +235,7 @@ class Program:
             return self._trace(dynamic)
 
         traced.__name__ = traced.__qualname__ = plan.programs.name
-        jit = plan.programs.options.jit
-        self.jitted = jax.jit(traced, donate_argnums=plan.donated or None, **jit)
+        self.jitted = jax.jit(traced, donate_argnums=plan.donated or None, **plan.jit)
 
     def __call__(self, dynamic: Sequence[Any]) -> Any:
         """Run it, and give the output its structure."""
@@ -254,7 +266,9 @@ class Program:
         self._tell_of_trace(dynamic)
         if self.quiet:
             begin_quiet()
-        out = pack(self.plan.programs.apply(self.plan.merge(dynamic, self.static)))
+        programs = self.plan.programs
+        result = programs.apply(self.plan.merge(dynamic, self.static))
+        out = pack(lay_out("out_shardings", result, programs.options.out_shardings))
         if self.layout is None:
             self.layout = out.layout
         if self.layout != out.layout:
