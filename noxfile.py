@@ -5,11 +5,15 @@ another distribution. What each session needs besides is in the root pyproject's
 groups, and which first-party packages belong together is read from what each one declares.
 """
 
+import os
+import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import nox
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -18,19 +22,42 @@ nox.options.sessions = ["tests", "lint"]
 ROOT = Path(__file__).resolve().parent
 DIST = ROOT / "dist"
 WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
-DEPENDENCIES = {
-    project["name"]: [Requirement(line).name for line in project["dependencies"]]
+PROJECTS = {
+    pyproject["project"]["name"]: pyproject
     for path in sorted(ROOT.glob("packages/*/pyproject.toml"))
-    for project in [nox.project.load_toml(path)["project"]]
+    for pyproject in [nox.project.load_toml(path)]
 }
+REQUIREMENTS = {
+    name: [Requirement(line) for line in pyproject["project"]["dependencies"]]
+    for name, pyproject in PROJECTS.items()
+}
+DEPENDENCIES = {name: [it.name for it in declared] for name, declared in REQUIREMENTS.items()}
+OLDEST_PYTHON, *NEWER_PYTHONS = nox.project.python_versions(PROJECTS["equinox"])
 
 PEER = "equinox==0.13.8"  # never beside ours: both are imported as `equinox`
+
+BEHAVIOUR = ["pytree", "filter", "nn", "equinox", "laws", "soak"]
+"""Folders of tests that ask what installed packages do; the others look at the sources too."""
 
 REFUSE_IMPORTABLE = """
 import importlib.util, sys
 found = [name for name in sys.argv[1:] if importlib.util.find_spec(name)]
 if found:
     sys.exit(f"These packages are not declared, so they must not be importable here: {found}")
+"""
+
+TELL_VERSIONS = """
+import importlib.metadata, sys
+for name in sys.argv[1:]:
+    print(f"{name}=={importlib.metadata.version(name)}")
+"""
+
+TELL_WHAT_JAX_ASKS_OF_NUMPY = """
+import importlib.metadata
+from packaging.requirements import Requirement
+for requirement in map(Requirement, importlib.metadata.requires("jax")):
+    if requirement.name == "numpy" and (not requirement.marker or requirement.marker.evaluate()):
+        print(requirement.name, requirement.specifier)
 """
 
 
@@ -56,10 +83,48 @@ def package_paths(*, editable: bool) -> list[str]:
     return [part for path in paths for part in (["-e", path] if editable else [path])]
 
 
-def wheel(package: str) -> str:
-    """Give the path of the one wheel that `dist` built for the package."""
-    [path] = DIST.glob(f"{module_name(package)}-*.whl")
+def wheel(package: str, folder: Path = DIST) -> str:
+    """Give the path of the one wheel of the package, by default the one that `dist` built."""
+    [path] = folder.glob(f"{module_name(package)}-*.whl")
     return str(path)
+
+
+def bound(requirement: Requirement, operator: str) -> str:
+    """Give the version that a requirement names with `>=`, or with `<`."""
+    [version] = [it.version for it in requirement.specifier if it.operator == operator]
+    return version
+
+
+def third_party() -> dict[str, Requirement]:
+    """Give what the packages declare besides one another; for each name the highest floor."""
+    declared = [it for requirements in REQUIREMENTS.values() for it in requirements]
+    ascending = sorted(
+        (it for it in declared if it.name not in PROJECTS),
+        key=lambda it: Version(bound(it, ">=")),
+    )
+    return {it.name: it for it in ascending}
+
+
+def short_form(session: nox.Session) -> tuple[bool, list[str]]:
+    """Say whether `--short` is among the session's arguments, and give pytest's."""
+    return "--short" in session.posargs, [it for it in session.posargs if it != "--short"]
+
+
+def folders(*names: str) -> list[str]:
+    return [str(ROOT / "tests" / name) for name in names]
+
+
+def ask(session: nox.Session, script: str, *arguments: str) -> str:
+    """Give what a script prints in the session's environment."""
+    told = session.run("python", "-c", script, *arguments, silent=True, log=False)
+    return str(told).strip()
+
+
+def versions(session: nox.Session, names: Iterable[str]) -> list[str]:
+    """Give what is installed, as `name==version`."""
+    told = ask(session, TELL_VERSIONS, *names).split()
+    session.log(f"installed: {', '.join(told)}")
+    return told
 
 
 @nox.session
@@ -78,11 +143,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, layout and types."""
+    """Check style, layout and types, and tell how long files and functions are."""
     session.install(*package_paths(editable=True), *group("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("pyright")
+    session.run("mypy")
+    session.run("python", "tests/packaging/lengths.py")
 
 
 @nox.session
@@ -105,6 +172,121 @@ def isolated(session: nox.Session, package: str) -> None:
     session.run("python", "-I", "-c", REFUSE_IMPORTABLE, *undeclared)
     folder = ROOT / "tests" / package.removeprefix("eqx-")
     session.run("pytest", "-n", "2", str(folder), *session.posargs)
+
+
+@nox.session(python=OLDEST_PYTHON, requires=["dist"])
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the lowest of all that the packages declare, on the oldest Python.
+
+    NumPy, which they import and leave to JAX to ask for, is at the lowest that this JAX takes.
+    """
+    wanted = [*map(wheel, DEPENDENCIES), *group("test")]
+    wanted += [f"{name}=={bound(it, '>=')}" for name, it in third_party().items()]
+    session.install(*wanted)
+    asked = Requirement(ask(session, TELL_WHAT_JAX_ASKS_OF_NUMPY))
+    session.install(*wanted, f"numpy=={bound(asked, '>=')}")
+    versions(session, [*third_party(), "numpy"])
+    session.chdir(session.create_tmp())
+    session.run("pytest", "-n", "2", *folders(*BEHAVIOUR), *session.posargs)
+
+
+@nox.session(python=NEWER_PYTHONS[::-1], requires=["dist"])
+def newest(session: nox.Session) -> None:
+    """Run the tests with the newest of all that the packages need.
+
+    With `-- --short`, only the tests of the three packages that have code.
+    """
+    is_short, arguments = short_form(session)
+    names = [*third_party(), "numpy"]
+    session.install(*map(wheel, DEPENDENCIES))
+    found = versions(session, names)
+    session.install(*group("test", "examples"))
+    if versions(session, names) != found:
+        session.error("A test tool holds back what the packages could have: see the versions.")
+    chosen = ["pytree", "filter", "nn"] if is_short else [*BEHAVIOUR, "examples"]
+    session.chdir(session.create_tmp())
+    session.run("pytest", "-n", "2", *folders(*chosen), *arguments)
+
+
+@nox.session
+def laws(session: nox.Session) -> None:
+    """Try the laws on many random trees, other ones each time; how many: EQX_LAWS_EXAMPLES."""
+    session.install(*package_paths(editable=True), *group("test"))
+    examples = os.environ.get("EQX_LAWS_EXAMPLES", "500")
+    environment = {"EQX_LAWS_EXAMPLES": examples}
+    session.run("pytest", "-n", "2", *folders("laws"), *session.posargs, env=environment)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Look for leaks and races in many rounds; how many: EQX_SOAK_ROUNDS."""
+    session.install(*package_paths(editable=True), *group("test"))
+    environment = {"EQX_SOAK_ROUNDS": os.environ.get("EQX_SOAK_ROUNDS", "1000")}
+    session.run("pytest", "-n", "2", *folders("soak"), *session.posargs, env=environment)
+
+
+def next_patch(package: str) -> str:
+    now = Version(PROJECTS[package]["project"]["version"])
+    return f"{now.major}.{now.minor}.{now.micro + 1}"
+
+
+def rebuilt(session: nox.Session, package: str, version: str) -> str:
+    """Build the package as if it were of another version; give the wheel's path."""
+    copy = Path(session.create_tmp()).resolve() / f"{package}-{version}"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(ROOT / "packages" / package, copy)
+    text = (copy / "pyproject.toml").read_text(encoding="utf-8")
+    text, count = re.subn(r'(?m)^version = ".*"$', f'version = "{version}"', text)
+    if count != 1:
+        session.error(f"{package}/pyproject.toml says `version = ` {count} times.")
+    (copy / "pyproject.toml").write_text(text, encoding="utf-8")
+    folder = str(copy / "dist")
+    session.run("python", "-m", "build", "--wheel", "--outdir", folder, str(copy), silent=True)
+    return wheel(package, copy / "dist")
+
+
+def expect_refusal(session: nox.Session, dependent: str, asked: Requirement, path: str) -> None:
+    """Check that the resolver refuses a wheel of `asked.name` beside `dependent`, for its range.
+
+    Everything else is installed, and no index is looked at, so nothing else can fail.
+    """
+    is_uv = session.venv_backend == "uv"
+    pip = ["uv", "pip"] if is_uv else ["python", "-m", "pip"]
+    command = [*pip, "install", "--dry-run", "--no-index", wheel(dependent), path]
+    told = str(session.run(*command, silent=True, success_codes=[1], external=is_uv))
+    blamed = re.search(rf"{dependent}\S* ?\S* depends on {asked.name}([^\n]*)", told)
+    if blamed is None or any(str(part) not in blamed[1] for part in asked.specifier):
+        session.error(f"`{asked}` of {dependent} is not why {path} is refused:\n{told}")
+
+
+@nox.session(requires=["dist"])
+@nox.parametrize("moved", [("eqx-pytree", "eqx-filter"), ("eqx-nn",)], ids=["siblings", "nn"])
+def pins(session: nox.Session, moved: tuple[str, ...]) -> None:
+    """Move some packages to other versions while the rest is held.
+
+    Inside the ranges that the rest declares, eqx-nn's tests pass; outside, the resolver refuses.
+    With `-- --short`, without the longest of those tests.
+    """
+    is_short, arguments = short_form(session)
+    held = {name: wheel(name) for name in DEPENDENCIES if name not in moved}
+    session.install(*group("dist"))
+    newer = {name: rebuilt(session, name, next_patch(name)) for name in moved}
+    session.install(*held.values(), *newer.values(), *group("test"))
+    meant = [f"{name}=={PROJECTS[name]['project']['version']}" for name in held]
+    meant += [f"{name}=={next_patch(name)}" for name in newer]
+    if set(versions(session, DEPENDENCIES)) != set(meant):
+        session.error(f"Not what was meant to be installed: {meant}.")
+    for dependent, requirements in REQUIREMENTS.items():
+        for asked in requirements:
+            if asked.name in moved:
+                for version in (bound(asked, "<"), f"{bound(asked, '>=')}rc1"):
+                    path = rebuilt(session, asked.name, version)
+                    expect_refusal(session, dependent, asked, path)
+    session.chdir(session.create_tmp())
+    ignored = ["test_version.py"] if "eqx-nn" in moved else []  # it knows the version in the files
+    ignored += ["test_annotations.py", "test_golden.py"] if is_short else []
+    options = [f"--ignore={ROOT / 'tests' / 'nn' / name}" for name in ignored]
+    session.run("pytest", "-n", "2", *options, *folders("nn"), *arguments)
 
 
 def peer_python(session: nox.Session, *requirements: str) -> str:
@@ -132,7 +314,7 @@ def peer(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure plain JAX, ours and the peer in turn; the peer has an environment of its own."""
+    """Measure ours beside plain JAX, the peer, NNX and Haiku; `-- --quick` takes two minutes."""
     session.install(*package_paths(editable=False), *group("bench"))
     python = peer_python(session, "optax")
     session.run("python", "benchmarks/speed.py", "--peer", python, *session.posargs)

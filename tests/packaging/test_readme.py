@@ -12,6 +12,7 @@ import pytest
 QUICKSTART = "python -m pip install nox && python -m nox -s quickstart"
 TESTS = "python -m pip install nox && python -m nox -s tests"
 CHECKS = "python -m nox -s lint isolated"
+OTHER_VERSIONS = "python -m nox --error-on-missing-interpreters -s newest-3.13 pins -- --short"
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
@@ -41,20 +42,22 @@ def test_readme_holds_the_command(root, command):
 
 def test_ci_calls_the_second_command(root):
     lines = [line.strip() for line in read(root, ".ci/run").splitlines()]
-    assert TESTS in lines, f".ci/run has no line that is just `{TESTS}`"
-    assert CHECKS in lines, f".ci/run has no line that is just `{CHECKS}`"
+    for command in (TESTS, CHECKS, OTHER_VERSIONS):
+        assert command in lines, f".ci/run has no line that is just `{command}`"
     assert os.access(root / ".ci" / "run", os.X_OK), ".ci/run is not executable"
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason=".ci/run is a bash script")
-def test_ci_runs_its_three_steps(root, tmp_path):
+def test_ci_runs_its_steps_in_order(root, tmp_path):
     status, calls = run_ci(root, tmp_path, failing="")
     assert status == 0
-    assert calls == [*TESTS.split(" && "), CHECKS]
+    assert calls == [*TESTS.split(" && "), CHECKS, OTHER_VERSIONS]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason=".ci/run is a bash script")
-@pytest.mark.parametrize("failing", ["-m pip install nox", "-m nox -s tests"])
+@pytest.mark.parametrize(
+    "failing", ["-m pip install nox", "-m nox -s tests", CHECKS.removeprefix("python ")]
+)
 def test_ci_stops_at_the_first_failure(root, tmp_path, failing):
     status, calls = run_ci(root, tmp_path, failing)
     assert status != 0, f".ci/run passed although `python {failing}` failed"

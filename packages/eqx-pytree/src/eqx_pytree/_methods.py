@@ -42,7 +42,8 @@ class BoundMethod:
     __self__: Any = _get("__self__")  # noqa: RUF009
 
     def __init__(self, __func__: Callable[..., Any], __self__: Any) -> None:
-        _hold(self, types.MethodType(__func__, __self__))
+        bind = _MethodOfNone if __self__ is None else types.MethodType
+        _hold(self, bind(__func__, __self__))
 
     @property
     def __doc__(self) -> str | None:
@@ -75,10 +76,26 @@ class BoundMethod:
         return hash((self.__func__, structure, *map(_hash_or_none, leaves)))
 
     def __reduce__(self) -> tuple[Any, ...]:
+        name = self.__func__.__name__
+        if getattr(type(self.__self__), name, None) is self.__func__:
+            return getattr, (self.__self__, name)  # so the function is that of the class again
         return BoundMethod, (self.__func__, self.__self__)
 
     def __repr__(self) -> str:
         return tree_pformat(self)
+
+
+class _MethodOfNone:
+    """Python's bound method, of None, which Python makes none of: for trees with gaps."""
+
+    __slots__ = ("__func__", "__self__")
+
+    def __init__(self, __func__: Callable[..., Any], __self__: None) -> None:
+        self.__func__ = __func__
+        self.__self__ = __self__
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.__func__(None, *args, **kwargs)
 
 
 _hold = vars(BoundMethod)["__call__"].__set__

@@ -1,6 +1,5 @@
 """Functions run on shapes and dtypes alone: `filter_eval_shape`, `filter_make_jaxpr`."""
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +10,16 @@ from eqx_pytree import static_key
 
 from .._partition import partition
 from .._predicates import ABSTRACT_TOO
-from ._cache import holder_of
+from ._cache import holder_of, table_of
 from ._packed import Layout, Packed, pack
 from ._tables import Table
 from ._wrapper import Wrapper, wrap
 
-_shapes: "weakref.WeakKeyDictionary[Any, Table]" = weakref.WeakKeyDictionary()
-"""What `cached_filter_eval_shape` found, by function; it goes when the function does."""
+_SHAPES = "shapes"
+"""The key of what `cached_filter_eval_shape` found, beside the programs of a function."""
+
+_epoch = [0]
+"""Part of every key: what was found before it changed is not found again."""
 
 
 class MakeJaxprWrapper(Wrapper):
@@ -75,8 +77,8 @@ def cached_filter_eval_shape(fn: Callable[..., Any], *args: Any, **kwargs: Any) 
     _refuse_uncallable("cached_filter_eval_shape", fn)
     held = () if holder_of(fn) is fn else (fn,)
     leaves, structure = jtu.tree_flatten((held, args, kwargs))
-    key = structure, tuple(map(_kind, leaves))
-    table = _shapes.setdefault(holder_of(fn), Table())
+    key = _epoch[0], structure, tuple(map(_kind, leaves))
+    table = table_of(holder_of(fn)).setdefault(_SHAPES, Table())
     if key not in table:
         out = filter_eval_shape(fn, *args, **kwargs)
         table.keep(key, jtu.tree_map(_strong, out))
@@ -85,7 +87,7 @@ def cached_filter_eval_shape(fn: Callable[..., Any], *args: Any, **kwargs: Any) 
 
 def forget_shapes() -> None:
     """Forget what [`cached_filter_eval_shape`][] found."""
-    _shapes.clear()
+    _epoch[0] += 1
 
 
 def trace_of_arrays(fun: Any, args: Any, kwargs: Any) -> tuple[Any, Packed]:

@@ -16,7 +16,7 @@ import jax.tree_util as jtu
 from eqx_pytree import BoundMethod
 
 from ._options import Options
-from ._programs import Programs
+from ._programs import Programs, making
 
 _ATTRIBUTE = "__eqx_filter_programs__"
 _MOST_OPTIONS = 64
@@ -26,7 +26,7 @@ _HEAP_TYPE = 1 << 9
 """Of `type.__flags__`: made by a class statement, so that attributes can be set."""
 
 
-class _Table(dict[Hashable, Programs]):
+class _Table(dict[Hashable, Any]):
     """The programs of `owner`. A copy of the function's `__dict__` does not make them another's."""
 
     def __init__(self, owner: Any = None) -> None:
@@ -67,13 +67,19 @@ def _find(
     options: Options,
     like: Any = None,
 ) -> Programs:
-    table = _table(holder)
-    programs = table.get(key)
-    if programs is None:
-        programs = Programs(options, fun, fun if like is None else like)
-        if len(table) >= _MOST_OPTIONS:
-            table.pop(next(iter(table)), None)
-        table[key] = programs
+    programs = table_of(holder).get(key)
+    return _make(holder, key, fun, options, like) if programs is None else programs
+
+
+def _make(holder: Any, key: Hashable, fun: Any, options: Options, like: Any) -> Programs:
+    with making:  # or threads that come at once would make a set of programs each
+        table = table_of(holder)
+        programs = table.get(key)
+        if programs is None:
+            programs = Programs(options, fun, fun if like is None else like)
+            if len(table) >= _MOST_OPTIONS:
+                table.pop(next(iter(table)), None)
+            table[key] = programs
     return programs
 
 
@@ -93,7 +99,8 @@ def holder_of(fun: Any) -> Any:
     return fun
 
 
-def _table(holder: Any) -> _Table:
+def table_of(holder: Any) -> _Table:
+    """What is kept with a holder, by key; it goes when the holder does."""
     held = getattr(holder, "__dict__", None)
     if isinstance(held, dict):
         table = held.get(_ATTRIBUTE)

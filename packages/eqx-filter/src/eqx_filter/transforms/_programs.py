@@ -29,7 +29,7 @@ from ._packed import Packed, pack
 from ._sharding import lay_out, of_leaves
 from ._tables import Table, TableByStructure
 
-_making = threading.RLock()
+making = threading.RLock()
 """Held where a plan or a program is made, so that threads that come at once share one."""
 
 _MOST_TRACES = 64
@@ -98,7 +98,7 @@ class Programs:
         if traced is None:
             traced = tuple(isinstance(leaf, array_types) for leaf in leaves)
         mask = structure, traced, tuple(itertools.compress(types, map(operator.not_, traced)))
-        with _making:
+        with making:
             plan = self.plans_by_mask.get(mask)
             if plan is None:
                 plan = Plan(self, structure, leaves, traced)
@@ -153,7 +153,7 @@ class Plan:
         return program if program is not None else self._make_program(key, static)
 
     def _make_program(self, key: Hashable, static: Sequence[Any]) -> "Program":
-        with _making:
+        with making:
             program = self.variants.get(key)
             if program is None:
                 program = Program(self, static)
