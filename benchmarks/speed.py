@@ -1,122 +1,83 @@
-"""Measure the rows of `rows.py`: plain JAX, ours and the peer in turn, and print the ratios.
+"""Measure plain JAX, ours, the peer, Flax NNX and Haiku in turn; show tables and a picture.
 
-    python benchmarks/speed.py --peer PYTHON [--rounds 15] [--json FILE]
+    python benchmarks/speed.py --peer PYTHON [--quick]
 
-`PYTHON` is an interpreter that has equinox==0.13.8, optax and the same JAX, and not ours. Plain JAX
-and ours are measured in one process, the peer in another; in each round each is asked for the row
-once, so that a machine whose speed drifts is as fast for all of them. A figure is the median over
-the rounds.
+`PYTHON` is an interpreter that has equinox==0.13.8, optax and the same JAX, and not ours. All other
+sides are measured in one process of this interpreter; in each round each side is asked once for
+every row, so that a machine whose speed drifts is as fast for all of them. A figure is the median
+over the rounds.
 """
 
 import argparse
 import json
-import math
-import statistics
-import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
-ROWS = Path(__file__).with_name("rows.py")
+from asking import Place, Plan, Process, count_memory, measure_growth, measure_rows
+from table import markdown
 
-# For each row: its unit, and what ours must reach, as a multiple of plain JAX or of the peer.
-TARGETS = {
-    "flatten a 9-layer MLP": ("us", "plain", 2.0),
-    "unflatten it": ("us", "plain", 3.6),
-    "jit call, model in, array out": ("us", "plain", 1.7),
-    "jit call, model in, model out": ("us", "plain", 1.3),
-    "training step": ("us", "plain", 1.15),
-    "trace and lower a 100-layer MLP's gradient": ("ms", "plain", 1.15),
-    "build a 2-field Module with its own `__init__`": ("us", "plain", 8.0),
-    "look a method up and call it": ("us", "plain", 12.0),
-    "import, over `import jax`": ("ms", "absolute", 0.080),
-    "share of the work for which a jitted call blocks": ("", "absolute", 0.1),
-    "partition": ("us", "peer", 1 / 3),
-    "combine": ("us", "peer", 1 / 3),
-    "tree_at": ("us", "peer", 1 / 3),
-    "tree_equal": ("us", "peer", 1 / 3),
-    "apply_updates": ("us", "plain", 1.15),
-}
-SCALES = {"us": 1e6, "ms": 1e3, "": 1.0}
+OUTPUTS = Path(__file__).resolve().parents[1] / "outputs"
+HERE = {"plain": "plain", "ours": "equinox", "nnx": "nnx", "haiku": "haiku"}
 
 
-class Process:
-    """An interpreter that measures rows when asked."""
-
-    def __init__(self, python: str) -> None:
-        self.process = subprocess.Popen(
-            [python, str(ROWS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.version = self._read()
-
-    def measure(self, side: str, row: str) -> float:
-        self.process.stdin.write(f"{side}: {row}\n")
-        self.process.stdin.flush()
-        return float(self._read())
-
-    def _read(self) -> str:
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"a process ended early, with code {self.process.wait()}")
-        return line.strip()
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--peer", metavar="PYTHON", help="interpreter that has equinox==0.13.8")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller sizes")
+    parser.add_argument("--rounds", type=int, help="15, or 5 if quick")
+    parser.add_argument("--only", default="", metavar="PART", help="titles that hold this")
+    parser.add_argument("--load", type=Path, metavar="JSON", help="show these, measure nothing")
+    for form in ("json", "markdown", "png"):
+        suffix = {"markdown": "md"}.get(form, form)
+        told = f"written there, by default to outputs/speed.{suffix}"
+        default = OUTPUTS / f"speed.{suffix}"
+        parser.add_argument(f"--{form}", type=Path, default=default, metavar="FILE", help=told)
+    return parser.parse_args(arguments)
 
 
-def run(sides: dict[str, tuple[Process, str]], rounds: int) -> dict[str, dict[str, float]]:
-    """The median of each row for each side; NaN where a side does not have the row."""
-    medians: dict[str, dict[str, float]] = {}
-    for row in TARGETS:
-        times: dict[str, list[float]] = {name: [] for name in sides}
-        for _ in range(rounds):
-            for name, (process, side) in sides.items():
-                times[name].append(process.measure(side, row))
-        medians[row] = {name: statistics.median(values) for name, values in times.items()}
-        print(".", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return medians
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    rounds = arguments.rounds or (5 if arguments.quick else 15)
+    slow = min(rounds, 3) if arguments.quick else rounds
+    return Plan(rounds, slow, arguments.quick, arguments.only)
 
 
-def table(medians: dict[str, dict[str, float]]) -> str:
-    lines = [
-        "| work | plain JAX | ours | peer | ours / plain | ours / peer | to reach |",
-        "|---|---:|---:|---:|---:|---:|---|",
-    ]
-    for row, figures in medians.items():
-        unit, against, limit = TARGETS[row]
-        shown = [_figure(figures.get(name, math.nan), unit) for name in ("plain", "ours", "peer")]
-        to_plain = figures["ours"] / figures["plain"]
-        to_peer = figures["ours"] / figures.get("peer", math.nan)
-        reached = {"plain": to_plain, "peer": to_peer, "absolute": figures["ours"]}[against]
-        goal = _figure(limit, unit) if against == "absolute" else f"{limit:.2f}x {against}"
-        mark = "" if math.isnan(reached) else (" ✓" if reached <= limit else " ✗")
-        ratios = [_ratio(to_plain), _ratio(to_peer)]
-        lines.append(f"| {row} | {' | '.join(shown + ratios)} | {goal}{mark} |")
-    return "\n".join(lines)
-
-
-def _figure(value: float, unit: str) -> str:
-    if math.isnan(value):
-        return ""
-    return f"{value * SCALES[unit]:.3g} {unit}".strip()
-
-
-def _ratio(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.2f}"
+def measure(plan: Plan, peer: str | None) -> dict[str, Any]:
+    """Start the processes, ask them, and give what `table.py` and `plot.py` show."""
+    start = time.perf_counter()
+    here = Process(sys.executable, *HERE.values())
+    places = {name: Place(here, side) for name, side in HERE.items() if side in here.versions}
+    if peer:
+        places["peer"] = Place(Process(peer, "equinox"), "equinox")
+    versions = {name: place.process.versions[place.side] for name, place in places.items()}
+    rows = measure_rows(places, plan)
+    growth = measure_growth(places, plan)
+    for process in {place.process for place in places.values()}:
+        process.close()
+    count_memory(places, plan, growth)
+    about = {"rounds": plan.rounds, "seconds": round(time.perf_counter() - start)}
+    return {"versions": versions, **about, "rows": rows, "growth": growth}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare plain JAX, ours and the peer.")
-    parser.add_argument("--peer", help="an interpreter that has equinox==0.13.8")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="write the medians, in seconds, to this file")
-    arguments = parser.parse_args()
-    ours = Process(sys.executable)
-    sides = {"plain": (ours, "plain"), "ours": (ours, "equinox")}
-    if arguments.peer:
-        sides["peer"] = Process(arguments.peer), "equinox"
-    print(", ".join(f"{name}: {process.version}" for name, (process, _) in sides.items()))
-    medians = run(sides, arguments.rounds)
-    print(table(medians))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(medians, indent=2) + "\n")
+    """Measure, print the tables, and write them and the picture."""
+    arguments = parse()
+    if arguments.load:
+        results = json.loads(arguments.load.read_text(encoding="utf-8"))
+    else:
+        results = measure(plan_of(arguments), arguments.peer)
+    text = markdown(results)
+    print(f"medians of {results['rounds']} rounds, in {results['seconds']} s\n\n{text}")
+    files = arguments.json, arguments.markdown, arguments.png
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    arguments.markdown.write_text(text, encoding="utf-8")
+    from plot import plot  # after the rest is written, in case Matplotlib is not there
+
+    plot(results, arguments.png)
+    print("written:", *files)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""Draws the figures: each side beside plain JAX, beside the peer, and as something grows."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from rows import ROWS, SIDES
+from table import heading, sides_of
+
+COLOURS = {
+    "plain": "#444444",
+    "ours": "#0072b2",
+    "peer": "#e69f00",
+    "nnx": "#8fbf9f",
+    "haiku": "#c9a6c4",
+}
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+}
+BAR = 0.8  # of the room of a row, shared by its bars
+CURVES = (
+    ("leaves", "jit", "jit call, model in, array out", "leaves of the model"),
+    ("leaves", "flatten", "flatten", "leaves of the model"),
+    ("variants", "turn", "call variants of a static field in turn", "variants"),
+    ("functions", "turn", "call wrapped functions in turn", "functions"),
+)
+
+
+def multiple(value: float, _: object = None) -> str:
+    """Give a multiple in as few digits as it needs."""
+    return f"{value:g}x"
+
+
+def relative(results: Mapping[str, Any], to: str) -> dict[str, dict[str, float]]:
+    """Give each row that can be told beside a side, as multiples of it."""
+    rows = {name: its for name, its in results["rows"].items() if ROWS[name].unit}
+    if to == "peer":  # what plain JAX has is shown beside plain JAX
+        rows = {name: its for name, its in rows.items() if "plain" not in its}
+    return {
+        name: {side: its[side] / its[to] for side in its if side != to}
+        for name, its in rows.items()
+        if its.get(to)
+    }
+
+
+def limit(name: str, to: str, figures: Mapping[str, float]) -> float | None:
+    """Give what ours must reach, as a multiple of a side."""
+    row = ROWS[name]
+    if row.limit is None:
+        return None
+    if not row.against:
+        return row.limit / figures[to]
+    return row.limit if row.against == to else None
+
+
+def number_beside(axes: Axes, value: float, mark: float, middle: float) -> None:
+    """Write a figure past the end of its bar, and past the mark."""
+    text = f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+    if value < 0.9:  # a bar to the left, too long to write to its right
+        at, away, side = min(value, mark) if mark < 1 else value, -4, "right"
+    else:
+        at, away, side = max(value, mark, 1), 4, "left"
+    offset = {"xytext": (away, 0), "textcoords": "offset points"}
+    axes.annotate(text, (at, middle), fontsize=7, ha=side, va="center", **offset)
+
+
+def bars(axes: Axes, results: Mapping[str, Any], to: str) -> None:
+    """Draw each row's bars, and a mark where ours must end."""
+    rows = relative(results, to)
+    sides = [side for side in sides_of(results) if any(side in its for its in rows.values())]
+    height = BAR / len(sides)
+    for place, (name, figures) in enumerate(rows.items()):
+        present = [side for side in sides if side in figures]
+        top = place - height * len(present) / 2
+        for number, side in enumerate(present):
+            middle = top + height * (number + 0.5)
+            axes.barh(middle, figures[side] - 1, height, left=1, color=COLOURS[side])
+            ends = limit(name, to, results["rows"][name]) if side == "ours" else None
+            if ends:
+                axes.plot([ends] * 2, [middle - height / 2, middle + height / 2], "k", lw=2)
+            number_beside(axes, figures[side], ends or figures[side], middle)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(multiple))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks(range(len(rows)), [ROWS[name].title.replace("`", "") for name in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.invert_yaxis()
+    axes.axvline(1, color=COLOURS[to], lw=1)
+    axes.margins(x=0.12)
+
+
+def curves(axes: Axes, sides: Mapping[str, Mapping[str, float]]) -> None:
+    """Draw what one cost comes to at each size."""
+    for side in (side for side in SIDES if side in sides):
+        sizes = [int(size) for size in sides[side]]
+        microseconds = [seconds * 1e6 for seconds in sides[side].values()]
+        axes.plot(sizes, microseconds, marker="o", ms=4, color=COLOURS[side])
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.25)
+
+
+def legend(figure: Figure, results: Mapping[str, Any]) -> None:
+    """Name the sides, and the mark, above the picture."""
+    sides = sides_of(results)
+    keys: list[Any] = [Patch(color=COLOURS[side]) for side in sides]
+    names = [heading(side, results["versions"]) for side in sides]
+    mark = Line2D([], [], color="k", lw=2, marker="|", ls="none", ms=9, mew=2)
+    figure.legend(
+        [*keys, mark], [*names, "what ours must reach"], loc="outside upper center", ncols=6
+    )
+
+
+def plot(results: Mapping[str, Any], file: Path) -> None:
+    """Draw the picture and write it."""
+    beside = [to for to in ("plain", "peer") if relative(results, to)]
+    grown = [curve for curve in CURVES if results["growth"].get(curve[0], {}).get(curve[1])]
+    pairs = math.ceil(len(grown) / 2)
+    heights = [0.5 + 0.6 * len(relative(results, to)) for to in beside]
+    heights += [2.25 * pairs] if pairs else []
+    with mpl.rc_context(STYLE):
+        figure = plt.figure(figsize=(10, sum(heights) + 0.3), layout="constrained")
+        grid = figure.add_gridspec(max(1, len(heights)), 1, height_ratios=heights or None)
+        for place, to in enumerate(beside):
+            axes = figure.add_subplot(grid[place])
+            bars(axes, results, to)
+            axes.set_title(f"time, as a multiple of {heading(to, results['versions'])}")
+        inner = grid[-1].subgridspec(max(1, pairs), 2)
+        for place, (family, line, title, along) in enumerate(grown):
+            axes = figure.add_subplot(inner[place])
+            curves(axes, results["growth"][family][line])
+            axes.set(title=title, xlabel=along, ylabel="us for a call")
+        legend(figure, results)
+        figure.savefig(file, dpi=150)
+        plt.close(figure)

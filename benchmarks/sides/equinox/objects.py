@@ -1,0 +1,21 @@
+"""An `equinox`: building a Module, its methods, the import."""
+
+from sides.equinox import side
+from sides.equinox.models import Two
+from sides.settings import X, import_seconds
+
+
+@side.row
+def build():
+    return lambda: Two(X, X)
+
+
+@side.row
+def method():
+    two = Two(X, X)
+    return lambda: two.method(1)
+
+
+@side.figure
+def import_time():
+    return lambda: import_seconds("equinox")

@@ -1,0 +1,65 @@
+"""What the sides share, so that all do the same work: sizes, inputs, and how to tell."""
+
+import os
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+WIDTH = 8
+LAYERS, DEEP = 9, 100
+X, BATCH = jnp.ones(WIDTH), jnp.ones((4, WIDTH))
+OPTIMISER = optax.adam(1e-3)
+
+
+def key() -> jax.Array:
+    return jax.random.PRNGKey(0)
+
+
+def scalars(count: int) -> list[jax.Array]:
+    """As many arrays of one number, no two of them the same object."""
+    return [jnp.asarray(float(i)) for i in range(count)]
+
+
+def heavy(x: jax.Array) -> jax.Array:
+    for _ in range(6):
+        x = jnp.tanh(x @ x)
+    return x
+
+
+def fresh(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function as a new object, which nothing has been traced for yet."""
+    return types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, None, function.__closure__
+    )
+
+
+def blocked_share(call: Callable[[jax.Array], jax.Array]) -> float:
+    """The share of the work for which the call itself holds up its caller."""
+    big = jnp.ones((700, 700)) / 700
+    call(big).block_until_ready()
+    start = time.perf_counter()
+    out = call(big)
+    returned = time.perf_counter()
+    out.block_until_ready()
+    return (returned - start) / (time.perf_counter() - start)
+
+
+def import_seconds(module: str) -> float:
+    """Seconds that importing a module adds to `import jax`, in a fresh interpreter."""
+    code = (
+        "import time, jax; start = time.perf_counter(); "
+        f"import {module}; print(time.perf_counter() - start)"
+    )
+    # The first time writes the bytecode that later times read, as with any installed library.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    return float(ran.stdout.split()[-1])
