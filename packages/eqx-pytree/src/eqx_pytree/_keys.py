@@ -1,7 +1,7 @@
 """Keys for static values: equal exactly when type and value are equal.
 
 Python holds ``1 == 1.0 == True`` and ``0.0 == -0.0``; a compiled program made for one of them is
-wrong for the others. This room knows values only: no Modules, no PyTrees of JAX.
+wrong for the others. This room knows values only: no Modules, and of PyTrees their treedefs.
 """
 
 import types
@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from typing import Any
 
 import jax
+import jax.tree_util as jtu
 import numpy as np
 
 _OWN_KEYS = frozenset({int, bool, str, bytes, types.NoneType, types.FunctionType, type})
@@ -40,7 +41,8 @@ def static_key(value: Any) -> Hashable:
     **Arguments:**
 
     - `value`: anything. Tuples, lists, sets and dicts are entered, and so are NumPy arrays
-        (by dtype, shape and bytes). Any other value stands for itself, by its own `==` and `hash`.
+        (by dtype, shape and bytes) and treedefs. Any other value stands for itself, by its own
+        `==` and `hash`.
 
     **Returns:**
 
@@ -67,6 +69,8 @@ def static_key(value: Any) -> Hashable:
         return kind, static_key((value.start, value.stop, value.step))
     if isinstance(value, jax.Array):
         return _Identity(value)
+    if kind is jtu.PyTreeDef:
+        return kind, value, _auxiliary_keys(value)
     return kind, value
 
 
@@ -87,6 +91,15 @@ def _unordered(items: tuple[Hashable, ...]) -> Hashable:
         return frozenset(items)
     except TypeError:
         return items
+
+
+def _auxiliary_keys(structure: Any) -> Hashable:
+    """Keys of what a treedef's nodes hold, such as the keys of dicts, which it compares by `==`."""
+    keys: list[Hashable] = []
+    structure.walk(
+        lambda children, data: keys.append(static_key(data)), type, range(structure.num_leaves)
+    )
+    return tuple(keys)
 
 
 def _array_key(kind: type, value: np.ndarray | np.generic) -> Hashable:
