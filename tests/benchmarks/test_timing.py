@@ -61,10 +61,10 @@ def grow_bytes(size):
 def test_memory_is_counted_for_each_thing_and_given_back():
     from timing import memory
 
-    counted = memory(grow_bytes(5_000), [10, 100])
-    assert all(5_000 <= held < 5_500 for held in counted["held"].values())
-    assert list(counted["held"]) == [10, 100]
-    assert counted["kept"][100] < 500
+    size = 100_000  # so much that what else happens in this process makes no difference
+    counted = memory(grow_bytes(size), [10, 100])
+    assert counted["held"] == {10: pytest.approx(size, rel=0.1), 100: pytest.approx(size, rel=0.1)}
+    assert abs(counted["kept"][100]) < size / 10
     assert counted["programs"] == {100: 0}
 
 
