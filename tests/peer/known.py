@@ -71,6 +71,7 @@ NO_NODE = "The error is a ValueError that shows what `where` returned."
 FORGOTTEN = "The peer forgets what was asked for inside a function of JAX."
 ANY_AUX = "Auxiliary output may be anything."
 WRAPPER = "The wrapper prints its own fields."
+EXPLICIT = "The peer refuses or overlooks axes that are part of an array's type."
 MISSING = "The peer's copy has an internal marker for each attribute that the wrapper has not."
 
 KNOWN: dict[str, tuple[str, str]] = {
@@ -209,6 +210,40 @@ KNOWN: dict[str, tuple[str, str]] = {
         "refused",
         "The peer takes it until the call, or refuses all keyword arguments.",
     ),
+    "pmap.call[out_axes -1]": ("wrong", "The peer puts the devices' axis into another place."),
+    **each(
+        "pmap.call",
+        ["keyword", "nothing has an axis", "donate all-except-first"],
+        "beyond",
+        "What `filter_vmap` and `filter_jit` take, `filter_pmap` takes.",
+    ),
+    **each(
+        "pmap.call",
+        [
+            "in_axes on text",
+            "as many as no devices",
+            "static_broadcasted_argnums",
+            "donate_argnums",
+            "no function",
+        ],
+        "refused",
+        "The peer takes it until the call or altogether, or shows an internal name.",
+    ),
+    **each(
+        "sharding.outside_jit",
+        ["two axes", "explicit axes", "explicit axes, module"],
+        "beyond",
+        EXPLICIT,
+    ),
+    "sharding.inside_jit[explicit axes, sharded already]": ("wrong", EXPLICIT),
+    **each(
+        "sharding.inside_jit",
+        ["in_shardings", "out_shardings"],
+        "beyond",
+        "The peer refuses shardings of compiled functions.",
+    ),
+    "debugging.traces[no function]": ("refused", "It is refused when it is wrapped."),
+    "debugging.clear_caches": ("beyond", "Ours forgets compiled programs, and JAX's own caches."),
     **each(
         "abstract_evaluation.callback",
         ["vectorized", "vectorized vmap", "vectorized F vmap"],

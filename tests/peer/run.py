@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import catalogue
+import jax
 from outcome import outcome
 
 PREFIX = "case_"
@@ -36,6 +37,7 @@ def cases() -> Iterator[tuple[str, Callable[[], Any], bool]]:
 
 def main() -> None:
     """Run every case whose name holds the part that is given."""
+    jax.config.update("jax_num_cpu_devices", 4)
     part = sys.argv[2] if len(sys.argv) > 2 else ""
     outcomes = {
         name: outcome(case, rounded=rounded) for name, case, rounded in cases() if part in name

@@ -20,6 +20,7 @@ from eqx_filter import (
 )
 from eqx_pytree import Module, field
 
+set_mesh = jax.set_mesh if hasattr(jax, "set_mesh") else jax.sharding.use_mesh
 V = jnp.arange(8.0)
 MATRIX = jnp.arange(32.0).reshape(8, 4)
 
@@ -57,13 +58,18 @@ class TestShard:
 
     def test_in_a_compiled_function(self, mesh):
         sharding = NamedSharding(mesh, P("d"))
-        with jax.set_mesh(mesh):
+        with set_mesh(mesh):
             out = filter_jit(lambda model: filter_shard(model, sharding))(Model(V))
         assert spec_of(out.weight) == ("d",)
         assert tree_equal(out, Model(V))
 
+    def test_a_constant_in_a_compiled_function(self, mesh):
+        sharding = NamedSharding(mesh, P("d"))
+        out = filter_jit(lambda: filter_shard(np.arange(8.0), sharding))()
+        assert spec_of(out) == ("d",)
+
     def test_by_a_spec_where_a_mesh_is_set(self, mesh):
-        with jax.set_mesh(mesh):
+        with set_mesh(mesh):
             out = filter_jit(lambda x: filter_shard(x, P("d")))(V)
         assert spec_of(out) == ("d",)
         assert tree_equal(out, V)
@@ -88,7 +94,7 @@ class TestShard:
         def loss(model):
             return (filter_shard(model, sharding).weight ** 2).sum()
 
-        with jax.set_mesh(mesh):
+        with set_mesh(mesh):
             gradient = filter_jit(filter_grad(loss))(filter_shard(Model(V), sharding))
         assert tree_equal(gradient.weight, 2 * V)
 
@@ -140,7 +146,7 @@ class TestJit:
             in_shardings=(split, whole),
             out_shardings=(split, {"y": whole, "n": None}),
         )
-        with jax.set_mesh(mesh):
+        with set_mesh(mesh):
             model, out = function(Model(V), V)
         assert spec_of(model.weight) == ("d",)
         assert spec_of(out["y"]) == ()
@@ -206,7 +212,7 @@ class TestShardMap:
         assert tree_equal(run(Model(jnp.array(2.0)), V), V * 2)
 
     def test_where_a_mesh_is_set(self, auto_mesh):
-        with jax.set_mesh(auto_mesh):
+        with set_mesh(auto_mesh):
             out = filter_shard_map(jnp.sin, in_specs=P("d"), out_specs=P("d"))(V)
         assert tree_equal(out, jnp.sin(V), rtol=1e-6)
 

@@ -106,6 +106,7 @@ class TestPullback:
         with pytest.raises(ValueError, match=r"unexpected|must match|does not match"):
             filter_vjp(loss, X)[1](cotangent)
 
+    @pytest.mark.skipif(jax.__version_info__ < (0, 7), reason="older JAX names no function")
     def test_messages_name_the_function(self):
         def loss(x):
             return x * 2

@@ -1,7 +1,9 @@
 """The one room that names what JAX does not promise to keep, each with its reason."""
 
+import importlib
 from typing import Any
 
+import jax
 import jax.tree_util as jtu
 
 from ._predicates import is_none
@@ -12,6 +14,11 @@ try:
     from jax._src.tree_util import none_leaf_registry
 except ImportError:
     none_leaf_registry = None
+
+if hasattr(jax.sharding, "reshard"):
+    reshard = jax.sharding.reshard
+else:  # until JAX 0.6 it was experimental
+    reshard = importlib.import_module("jax.experimental.shard").reshard
 
 
 def flatten_with_nones(tree: Any) -> tuple[list[Any], Any]:

@@ -15,6 +15,7 @@ from ._jacobian import filter_hessian, filter_jacfwd, filter_jacrev
 from ._jit import filter_jit
 from ._jvp import filter_jvp
 from ._loops import filter_fori_loop, filter_map, filter_scan, filter_while_loop
+from ._pmap import filter_pmap
 from ._shard_map import filter_shard_map
 from ._sharding import filter_device_put, filter_shard
 from ._vjp import filter_vjp
@@ -39,6 +40,7 @@ __all__ = [
     "filter_jvp",
     "filter_make_jaxpr",
     "filter_map",
+    "filter_pmap",
     "filter_pure_callback",
     "filter_scan",
     "filter_shard",

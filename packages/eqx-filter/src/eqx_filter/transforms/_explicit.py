@@ -77,6 +77,7 @@ def _jitf_options(filter_fn: Any, filter_tree: Any, kwargs: dict[str, Any]) -> O
             jit=jit,
             donated_args=(lambda arg: arg in donated) if donated else None,
             filter=filter,
+            fill_defaults=False,
         ),
     )
 

@@ -42,11 +42,13 @@ class Options:
     - `silences`: whether JAX's warning about donated buffers of no use is kept quiet.
     - `filter`: which leaves of a call are traced; None where a leaf's type tells, as it does for
         `filter_jit`.
+    - `fill_defaults`: whether a call is filled up with the defaults of what it leaves out.
     """
 
     __slots__ = (
         "__weakref__",
         "donated_args",
+        "fill_defaults",
         "filter",
         "in_shardings",
         "jit",
@@ -62,6 +64,7 @@ class Options:
         donated_args: Callable[[int], bool] | None = None,
         silences: bool = False,
         filter: Callable[..., tuple[bool, ...]] | None = None,
+        fill_defaults: bool = True,
     ) -> None:
         self.made_by = made_by
         self.jit = {name: value for name, value in jit.items() if name not in _SHARDINGS}
@@ -69,6 +72,7 @@ class Options:
         self.donated_args = donated_args
         self.silences = silences
         self.filter = filter
+        self.fill_defaults = fill_defaults
 
     def __reduce__(self) -> tuple[Callable[..., "Options"], tuple[Any, ...]]:
         return self.made_by
@@ -81,7 +85,7 @@ class Options:
 _known: "weakref.WeakValueDictionary[Hashable, Options]" = weakref.WeakValueDictionary()
 
 
-def filter_jit_options(donate: str, jit: dict[str, Any]) -> Options:
+def filter_jit_options(donate: str, jit: dict[str, Any], fill_defaults: bool = True) -> Options:
     """Check what was passed to `filter_jit`, and return the `Options` that stand for it.
 
     **Raises:** `ValueError` for an unknown `donate` or an argument of `jax.jit` that is decided
@@ -100,12 +104,13 @@ def filter_jit_options(donate: str, jit: dict[str, Any]) -> Options:
         raise ValueError(message)
     check_keywords("filter_jit", jit, JIT_KEYWORDS)
     return known_options(
-        (donate, static_key(jit)),
+        (donate, static_key(jit), fill_defaults),
         lambda: Options(
-            made_by=(filter_jit_options, (donate, jit)),
+            made_by=(filter_jit_options, (donate, jit, fill_defaults)),
             jit=jit,
             donated_args=_DONATED[donate],
             silences=donate.startswith("all"),
+            fill_defaults=fill_defaults,
         ),
     )
 

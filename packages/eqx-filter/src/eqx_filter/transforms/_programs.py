@@ -52,7 +52,7 @@ class Programs:
     def __init__(self, options: Options, fun: Callable[..., Any] | None, like: Any) -> None:
         self.options = options
         self.fun = fun
-        self.binding = Binding(like, fill_defaults=options.filter is None)
+        self.binding = Binding(like, fill_defaults=options.fill_defaults)
         self.full = self.binding.full
         self.filter = options.filter
         self.name = getattr(like, "__name__", None) or type(like).__name__

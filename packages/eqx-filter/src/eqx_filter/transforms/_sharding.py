@@ -6,6 +6,7 @@ import jax
 import jax.tree_util as jtu
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
+from .._jax import reshard
 from .._predicates import is_array, is_none
 from ..trees._difference import first_difference
 
@@ -106,9 +107,11 @@ def _laid_out(leaf: Any, sharding: Any) -> Any:
     if isinstance(sharding, jax.Device):
         sharding = SingleDeviceSharding(sharding)
     if not isinstance(leaf, jax.core.Tracer) and not isinstance(sharding, PartitionSpec):
-        return jax.device_put(leaf, sharding)
+        leaf = jax.device_put(leaf, sharding)
+        if not isinstance(leaf, jax.core.Tracer):  # what is constant in a traced function
+            return leaf
     if _is_explicit(sharding):
-        return jax.sharding.reshard(leaf, sharding)
+        return reshard(leaf, sharding)
     return jax.lax.with_sharding_constraint(leaf, sharding)
 
 

@@ -47,16 +47,22 @@ class VmapWrapper(Wrapper):
 
         if size is None:
             return output.unbatched(of_mapped([]))
-        pairs = [(x, axis) for x, axis in zip(leaves, axes, strict=True) if axis is not None]
-        run = jax.vmap(
-            of_mapped,
-            in_axes=([axis for _, axis in pairs],),
-            out_axes=output.axes,
+        pairs = [
+            (x, axis % x.ndim) for x, axis in zip(leaves, axes, strict=True) if axis is not None
+        ]
+        run = self.mapped(of_mapped, [axis for _, axis in pairs], output.axes, size)
+        return output.rebuild(run([x for x, _ in pairs]))
+
+    def mapped(self, function: Any, in_axes: Any, out_axes: Any, size: int) -> Any:
+        """A function of a list of arrays, over an axis of each; `out_axes` is filled in by it."""
+        return jax.vmap(
+            function,
+            in_axes=(in_axes,),
+            out_axes=out_axes,
             axis_name=self.axis_name,
             axis_size=size,
             **self.vmapkwargs,
         )
-        return output.rebuild(run([x for x, _ in pairs]))
 
 
 class Output:
