@@ -47,6 +47,13 @@ class Family:
     lines: dict[str, Line]
 
 
+def _eager_and_traced(name: str, title: str) -> dict[str, Row]:
+    return {
+        f"{name}_eager": Row(f"{title}, eager", "ms", limit=1.5),
+        f"{name}_traced": Row(f"{title}, traced", "ms", limit=1.5),
+    }
+
+
 # By topic, as the modules of each side are; a new row needs an entry here and a function there.
 TOPICS: dict[str, dict[str, Row]] = {
     "trees": {
@@ -72,6 +79,13 @@ TOPICS: dict[str, dict[str, Row]] = {
         "build": Row("build a 2-field Module with its own `__init__`", limit=8.0),
         "method": Row("look a method up and call it", limit=12.0),
         "import_time": Row("import, over `import jax`", "ms", limit=0.080, against="", slow=True),
+    },
+    "transforms": {
+        **_eager_and_traced("grad", "grad of a 9-layer MLP"),
+        **_eager_and_traced("vmap", "vmap of it"),
+        **_eager_and_traced("jvp", "jvp of it"),
+        **_eager_and_traced("vjp", "vjp of it"),
+        **_eager_and_traced("scan", "scan with it as the carry"),
     },
     "filters": {
         "partition": Row("partition", limit=1 / 3, against="peer"),

@@ -40,6 +40,32 @@ def fresh(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def both_ways(
+    side: Any,
+    make_model: Callable[[], Any],
+    trace: Callable[[Callable[[Any], Any], Any], Any],
+    *functions: Callable[[Any], Any],
+) -> None:
+    """Enter two rows for each function of a model: it is called, and it is traced anew."""
+
+    def enter(function: Callable[[Any], Any]) -> None:
+        def eager() -> Callable[[], Any]:
+            model = make_model()
+            return lambda: function(model)
+
+        def traced() -> Callable[[], Any]:
+            model = make_model()
+            return lambda: trace(fresh(function), model)
+
+        for prepare in (eager, traced):
+            prepare.__name__ = f"{function.__name__}_{prepare.__name__}"
+            prepare.__module__ = function.__module__
+            side.row(prepare)
+
+    for function in functions:
+        enter(function)
+
+
 def blocked_share(call: Callable[[jax.Array], jax.Array]) -> float:
     """The share of the work for which the call itself holds up its caller."""
     big = jnp.ones((700, 700)) / 700

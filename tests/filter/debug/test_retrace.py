@@ -132,6 +132,16 @@ class TestSilence:
                 step(Model(np.ones(3, np.float32)), X)
         assert told == []
 
+    def test_of_calls_known_from_before(self):
+        step, told = jitted(), []
+        shapes = jnp.ones(3), jnp.ones(())
+        for x in shapes:
+            step(Model(X), x)
+        with explain_retrace(report=told.append):
+            for x in shapes * 2:
+                step(Model(X), x)
+        assert told == []
+
     def test_once_it_is_over(self):
         step, told = jitted(), []
         with explain_retrace(report=told.append):
@@ -154,13 +164,21 @@ class TestForms:
     def test_of_one_function(self):
         told = []
         step, other = explain_retrace(jitted(), report=told.append), jitted()
-        try:
-            for function in (step, other):
-                function(Model(X), X)
-                function(Model(X), jnp.ones(()))
-        finally:
-            _programs.listener = None
+        for function in (step, other):
+            function(Model(X), X)
+            function(Model(X), jnp.ones(()))
         assert len(told) == 1
+        assert explain_retrace(step, report=None) is step
+        step(Model(X), jnp.ones((4, 3)))
+        assert len(told) == 1
+        assert _programs.listener is None
+
+    def test_asking_twice_is_ended_at_once(self):
+        step, told = jitted(), []
+        for _ in range(2):
+            explain_retrace(step, report=told.append)
+        explain_retrace(step, report=None)
+        assert _programs.listener is None
 
     def test_prints_to_standard_error(self, capsys):
         step = jitted()
@@ -186,6 +204,10 @@ class TestForms:
             check=True,
         )
         assert ran.stderr.count("is traced again") == count
+
+    def test_a_report_that_cannot_be_called_is_refused(self):
+        with pytest.raises(TypeError, match="takes a function as `report`; 3 cannot be called"):
+            explain_retrace(report=3)
 
     def test_of_anything_else_is_refused(self):
         with pytest.raises(TypeError, match=r"explains functions of `filter_jit`; `.*Model` is a"):

@@ -193,6 +193,12 @@ class TestChanges:
             rerouted(lambda c: {"n": c["n"] + jnp.array(1)})[loop]({"n": 0})
 
     @LOOPS
+    def test_of_a_number_that_counts(self, loop):
+        text = r"is `1` instead of `0`; begin with an array, `jnp.asarray\(...\)` of it"
+        with pytest.raises(TypeError, match=text):
+            rerouted(lambda c: {"n": c["n"] + 1})[loop]({"n": 0})
+
+    @LOOPS
     def test_weak_types_may_become_strong(self, loop):
         assert rerouted(lambda x: x + jnp.float32(1))[loop](jnp.asarray(0.0)).dtype == jnp.float32
 

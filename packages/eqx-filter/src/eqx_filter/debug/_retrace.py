@@ -53,14 +53,14 @@ class Explainer:
             return
         avals = tuple(map(aval_of, dynamic))
         placed = tuple(x.sharding if getattr(x, "committed", False) else None for x in dynamic)
-        known = program.placements
-        if avals in program.traces and known and (avals, placed) not in known:
-            earlier = [_call(program, *it) for it in known]
-            lines = nearest(_call(program, avals, placed), earlier)
+        if (avals, placed) in program.placements:
+            return
+        alike = [_call(program, *it) for it in program.placements if it[0] == avals]
+        if alike and avals in program.traces:
+            lines = nearest(_call(program, avals, placed), alike)
             if lines:
-                report(_text(program, "compiled", len(known), lines))
-        if (avals, placed) not in known:
-            known.append((avals, placed))
+                report(_text(program, "compiled", len(alike), lines))
+        program.placements.append((avals, placed))
 
 
 _explainer = Explainer()
@@ -73,10 +73,10 @@ def explain_retrace(
 
 
 @overload
-def explain_retrace(fun: _F, *, report: Report = to_stderr) -> _F: ...
+def explain_retrace(fun: _F, *, report: Report | None = to_stderr) -> _F: ...
 
 
-def explain_retrace(fun: Any = None, *, report: Report = to_stderr) -> Any:
+def explain_retrace(fun: Any = None, *, report: Report | None = to_stderr) -> Any:
     """Say why functions of [`filter_jit`][] are traced again, and how to avoid it.
 
     Within `with explain_retrace(): ...`, or for one function after `explain_retrace(function)`,
@@ -91,22 +91,27 @@ def explain_retrace(fun: Any = None, *, report: Report = to_stderr) -> Any:
     - `fun`: a function of [`filter_jit`][]. Without it, a context manager is returned; it is on in
         the thread that enters it.
     - `report`: called with each explanation, a text of some lines. By default it is printed to
-        standard error.
+        standard error. None ends what was asked for one function.
 
     **Returns:** `fun` itself, or a context manager.
 
-    **Raises:** `TypeError` if `fun` is no function of [`filter_jit`][].
+    **Raises:** `TypeError` if `fun` is no function of [`filter_jit`][], or if `report` cannot be
+    called.
     """
+    if report is not None and not callable(report):
+        message = f"`explain_retrace` takes a function as `report`; {report!r} cannot be called."
+        raise TypeError(message)
     if fun is None:
-        return _within(report)
+        return _within(report or to_stderr)
     if not isinstance(fun, JitWrapper):
         message = (
             f"`explain_retrace` explains functions of `filter_jit`; `{function_name(fun)}` is a "
             f"`{type(fun).__name__}`. Put it above `@filter_jit`."
         )
         raise TypeError(message)
-    programs_of(fun.fun, fun.options).report = report
-    _ask(1)
+    programs = programs_of(fun.fun, fun.options)
+    _ask((report is not None) - (programs.report is not None))
+    programs.report = report
     return fun
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import jax
 
-from ._carry import Carry
+from ._carry import Carry, outline
 from ._naming import function_name
-from ._packed import Packed, pack
+from ._packed import Packed, pack, unpack
+from ._steps import kept_with
 
 
 def filter_cond(
@@ -66,21 +67,45 @@ def _call(
             message = f"`{caller}` takes functions as its branches; {branch!r} cannot be called."
             raise TypeError(message)
     packed = pack(operands)
-    first: list[Carry] = []
+    runs, outputs = zip(*[_on_arrays(branch, packed) for branch in branches], strict=True)
+    try:
+        return primitive(selector, *runs, packed.arrays).unpack()
+    except TypeError:
+        _refuse_other_output(branches, outputs)
+        raise
 
-    def of_arrays(branch: Callable[..., Any]) -> Callable[[list[Any]], Packed]:
+
+def _on_arrays(
+    branch: Callable[..., Any], operands: Packed
+) -> tuple[Callable[[list[Any]], Packed], list[Any]]:
+    """A branch on the arrays of its operands, and a list with the outline of what it returned."""
+
+    def make() -> tuple[Callable[[list[Any]], Packed], list[Any]]:
+        layout, output = operands.layout, []
+
         def run(arrays: list[Any]) -> Packed:
-            out = branch(*Packed(packed.layout, arrays).unpack())
-            if not first:
-                rule = f"What `{{}}` returns must be like what `{function_name(branch)}` returns"
-                first.append(Carry(rule, "out", out))
-            else:
-                first[0].take(branch, out)
-                told = first[0].why_refused(branch)
-                if told is not None:
-                    raise TypeError(told)
-            return pack(out)
+            out = pack(branch(*unpack(layout, arrays)))
+            output[:] = [outline(out)]
+            return out
 
-        return run
+        return run, output
 
-    return primitive(selector, *map(of_arrays, branches), list(packed.arrays)).unpack()
+    return kept_with(branch, "branch", (operands,), make)
+
+
+def _refuse_other_output(
+    branches: Sequence[Callable[..., Any]], outputs: Sequence[list[Any]]
+) -> None:
+    """Say by its path what a branch returned otherwise than the first, if any did.
+
+    **Raises:** `TypeError`.
+    """
+    if not all(outputs):  # an error of a branch itself
+        return
+    rule = f"What `{{}}` returns must be like what `{function_name(branches[0])}` returns"
+    for branch, [output] in zip(branches[1:], outputs[1:], strict=True):
+        first = Carry(rule, "out", outputs[0][0])
+        first.refuse_other(branch, output)
+        told = first.why_refused(branch)
+        if told is not None:
+            raise TypeError(told) from None

@@ -2,58 +2,62 @@
 
 from typing import Any
 
+import jax
 import jax.tree_util as jtu
 
 from eqx_pytree import static_key
 
-from .._predicates import is_array
 from ..trees._difference import first_difference
 from ._naming import function_name
 from ._packed import Packed, pack
 
 
+def outline(packed: Packed) -> Any:
+    """The PyTree with the shape and dtype of each array in its place; it holds no memory."""
+    arrays = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in packed.arrays]
+    return packed.layout.rebuild(arrays)
+
+
 class Carry:
-    """A PyTree that a function takes and must give back, with other arrays in it.
+    """What a function takes and must give back, with other arrays in it: kept as an outline.
 
     `rule` begins a message, with `{}` for the function's name; `name` is where paths begin.
     """
 
-    def __init__(self, rule: str, name: str, tree: Any) -> None:
+    def __init__(self, rule: str, name: str, expected: Any) -> None:
         self.rule = rule
         self.name = name
-        self.tree = tree
-        self.packed = pack(tree)
+        self.expected = expected
         self.given: Any = None
-
-    @property
-    def arrays(self) -> list[Any]:
-        """The arrays that it begins with."""
-        return list(self.packed.arrays)
-
-    def rebuild(self, arrays: Any) -> Any:
-        """The PyTree with these arrays."""
-        return Packed(self.packed.layout, arrays).unpack()
 
     def take(self, fun: Any, tree: Any) -> list[Any]:
         """The arrays of what `fun` gave back.
 
         **Raises:** `TypeError` naming the first place where anything but an array has changed.
         """
-        path, told = first_difference(tree, self.tree)
+        packed = pack(tree)
+        self.refuse_other(fun, outline(packed))
+        return list(packed.arrays)
+
+    def refuse_other(self, fun: Any, given: Any) -> None:
+        """Refuse the outline of a PyTree where anything but an array differs.
+
+        **Raises:** `TypeError` naming the first place.
+        """
+        path, told = first_difference(given, self.expected)
         if not told:
-            path, told = _first_change(tree, self.tree)
+            path, told = _first_change(given, self.expected)
         if told:
             raise TypeError(self._message(fun, path, told))
-        self.given = tree
-        return list(pack(tree).arrays)
+        self.given = given
 
     def why_refused(self, fun: Any) -> str | None:
         """Name the first array that came back with another shape or dtype, if there is one."""
         if self.given is None:
             return None
-        before, now = (jtu.tree_flatten_with_path(tree)[0] for tree in (self.tree, self.given))
+        before, now = (jtu.tree_flatten_with_path(tree)[0] for tree in (self.expected, self.given))
         for (path, one), (_, other) in zip(before, now, strict=True):
-            if is_array(one) and (one.shape, one.dtype) != (other.shape, other.dtype):
+            if _is_outline(one) and (one.shape, one.dtype) != (other.shape, other.dtype):
                 told = f"{other.dtype}{list(other.shape)} instead of {one.dtype}{list(one.shape)}"
                 return self._message(fun, path, told)
         return None
@@ -66,17 +70,24 @@ class Carry:
         )
 
 
+def _is_outline(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
 def _first_change(now: Any, before: Any) -> tuple[Any, str]:
     pairs = zip(jtu.tree_flatten_with_path(now)[0], jtu.tree_leaves(before), strict=True)
     for (path, leaf), earlier in pairs:
-        if is_array(leaf) and is_array(earlier):
+        if _is_outline(leaf) and _is_outline(earlier):
             continue
-        if is_array(leaf):
+        if _is_outline(leaf):
             return path, (
                 f"an array instead of `{earlier!r}`, which is static; begin with an array, "
                 "`jnp.asarray(...)` of it"
             )
-        if is_array(earlier) or static_key(leaf) != static_key(earlier):
-            was = f"an array of shape {earlier.shape}" if is_array(earlier) else f"`{earlier!r}`"
-            return path, f"`{leaf!r}` instead of {was}"
+        if _is_outline(earlier) or static_key(leaf) != static_key(earlier):
+            was = f"an array of shape {earlier.shape}" if _is_outline(earlier) else f"`{earlier!r}`"
+            way_out = ""
+            if isinstance(leaf, (bool, int, float, complex)):
+                way_out = "; begin with an array, `jnp.asarray(...)` of it, if it is to change"
+            return path, f"`{leaf!r}` instead of {was}{way_out}"
     return (), ""

@@ -7,8 +7,9 @@ import jax
 
 from eqx_pytree import field
 
-from ._jit import as_tree
+from ._cache import as_tree, holder_of
 from ._packed import Packed, pack
+from ._steps import kept_with
 from ._wrapper import Wrapper, wrap
 
 _P = ParamSpec("_P")
@@ -22,12 +23,17 @@ class CheckpointWrapper(Wrapper):
     policy: Callable[..., bool] | None = field(static=True)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        packed = pack((self.fun, args, kwargs))
+        key = "checkpoint", self.prevent_cse, self.policy
+        run = kept_with(holder_of(self.fun), key, (packed,), self._make)
+        return run(packed).unpack()
+
+    def _make(self) -> Callable[[Packed], Packed]:
         def of_arrays(packed: Packed) -> Packed:
             fun, args, kwargs = packed.unpack()
             return pack(fun(*args, **kwargs))
 
-        run = jax.checkpoint(of_arrays, prevent_cse=self.prevent_cse, policy=self.policy)
-        return run(pack((self.fun, args, kwargs))).unpack()
+        return jax.checkpoint(of_arrays, prevent_cse=self.prevent_cse, policy=self.policy)
 
 
 @overload

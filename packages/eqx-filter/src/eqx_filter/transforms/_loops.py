@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
-from ._carry import Carry
+from ._carry import Carry, outline
 from ._naming import function_name
-from ._packed import Packed, pack
+from ._packed import Packed, pack, unpack
+from ._steps import kept_with
 
 _RULE = "The carry that `{}` returns must be like the one it is given"
 
@@ -41,24 +42,30 @@ def filter_scan(
     are none and no `length`.
     """
     _refuse_uncallable("filter_scan", f=f)
-    carry, rows = Carry(_RULE, "carry", init), pack(xs)
     _refuse_lengths(xs, length)
+    first, rows = pack(init), pack(xs)
 
-    def step(arrays: list[Any], row: list[Any]) -> tuple[list[Any], Packed]:
-        returned = f(carry.rebuild(arrays), Packed(rows.layout, row).unpack())
-        if not (isinstance(returned, (tuple, list)) and len(returned) == 2):
-            message = (
-                f"`{function_name(f)}` must return a pair `(carry, y)`; it returned a "
-                f"`{type(returned).__name__}`."
-            )
-            raise TypeError(message)
-        return carry.take(f, returned[0]), pack(returned[1])
+    def make() -> tuple[Carry, Callable[..., Any]]:
+        carry, layouts = Carry(_RULE, "carry", outline(first)), (first.layout, rows.layout)
 
+        def step(arrays: list[Any], row: list[Any]) -> tuple[list[Any], Packed]:
+            returned = f(unpack(layouts[0], arrays), unpack(layouts[1], row))
+            if not (isinstance(returned, (tuple, list)) and len(returned) == 2):
+                message = (
+                    f"`{function_name(f)}` must return a pair `(carry, y)`; it returned a "
+                    f"`{type(returned).__name__}`."
+                )
+                raise TypeError(message)
+            return carry.take(f, returned[0]), pack(returned[1])
+
+        return carry, step
+
+    carry, step = kept_with(f, "scan", (first, rows), make)
     with _naming_changes(carry, f):
         arrays, ys = jax.lax.scan(
-            step, carry.arrays, list(rows.arrays), length, reverse=reverse, unroll=unroll
+            step, first.arrays, rows.arrays, length, reverse=reverse, unroll=unroll
         )
-    return carry.rebuild(arrays), ys.unpack()
+    return unpack(first.layout, arrays), ys.unpack()
 
 
 def filter_while_loop(
@@ -78,14 +85,21 @@ def filter_while_loop(
     **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf.
     """
     _refuse_uncallable("filter_while_loop", cond_fun=cond_fun, body_fun=body_fun)
-    carry = Carry(_RULE, "carry", init_val)
+    first = pack(init_val)
+
+    def make_condition() -> Callable[..., Any]:
+        layout = first.layout
+        return lambda arrays: cond_fun(unpack(layout, arrays))
+
+    def make_body() -> tuple[Carry, Callable[..., Any]]:
+        carry, layout = Carry(_RULE, "carry", outline(first)), first.layout
+        return carry, lambda arrays: carry.take(body_fun, body_fun(unpack(layout, arrays)))
+
+    condition = kept_with(cond_fun, "condition", (first,), make_condition)
+    carry, body = kept_with(body_fun, "while", (first,), make_body)
     with _naming_changes(carry, body_fun):
-        arrays = jax.lax.while_loop(
-            lambda arrays: cond_fun(carry.rebuild(arrays)),
-            lambda arrays: carry.take(body_fun, body_fun(carry.rebuild(arrays))),
-            carry.arrays,
-        )
-    return carry.rebuild(arrays)
+        arrays = jax.lax.while_loop(condition, body, first.arrays)
+    return unpack(first.layout, arrays)
 
 
 def filter_fori_loop(
@@ -111,14 +125,16 @@ def filter_fori_loop(
     **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf.
     """
     _refuse_uncallable("filter_fori_loop", body_fun=body_fun)
-    carry = Carry(_RULE, "carry", init_val)
+    first = pack(init_val)
 
-    def body(i: Any, arrays: list[Any]) -> list[Any]:
-        return carry.take(body_fun, body_fun(i, carry.rebuild(arrays)))
+    def make() -> tuple[Carry, Callable[..., Any]]:
+        carry, layout = Carry(_RULE, "carry", outline(first)), first.layout
+        return carry, lambda i, arrays: carry.take(body_fun, body_fun(i, unpack(layout, arrays)))
 
+    carry, body = kept_with(body_fun, "fori", (first,), make)
     with _naming_changes(carry, body_fun):
-        arrays = jax.lax.fori_loop(lower, upper, body, carry.arrays, unroll=unroll)
-    return carry.rebuild(arrays)
+        arrays = jax.lax.fori_loop(lower, upper, body, first.arrays, unroll=unroll)
+    return unpack(first.layout, arrays)
 
 
 def filter_map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
@@ -141,7 +157,7 @@ def filter_map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = Non
     rows = pack(xs)
 
     def of_row(row: list[Any]) -> Packed:
-        return pack(f(Packed(rows.layout, row).unpack()))
+        return pack(f(unpack(rows.layout, row)))
 
     return jax.lax.map(of_row, list(rows.arrays), batch_size=batch_size).unpack()
 

@@ -67,8 +67,13 @@ class Packed:
         self.arrays = arrays
 
     def unpack(self) -> Any:
-        """Give the PyTree. Where JAX has a Python number in the place of an array, it is one."""
-        return self.layout.rebuild(list(map(as_array, self.arrays)))
+        """Give the PyTree."""
+        return unpack(self.layout, self.arrays)
+
+
+def unpack(layout: Layout, arrays: Sequence[Any]) -> Any:
+    """Put a PyTree together. Where JAX has a Python number in the place of an array, it is one."""
+    return layout.rebuild(list(map(as_array, arrays)))
 
 
 def as_array(x: Any) -> Any:

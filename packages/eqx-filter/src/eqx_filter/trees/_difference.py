@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.tree_util as jtu
 
 from ._check import one_level_with_paths
@@ -57,6 +58,8 @@ def describe_kind(node: Any, children: Any) -> str:
     """Name a node by its type and the number of its children, None for a leaf."""
     if node is None:
         return "None"
+    if isinstance(node, jax.ShapeDtypeStruct):
+        return f"an array of shape {node.shape}"
     if children is None:
         return f"a leaf (`{type(node).__name__}`)"
     count = len(children)
