@@ -252,6 +252,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     ),
     "abstract_evaluation.callback[both]": ("refused", "The two may contradict each other."),
     "equality.tree_equal_of_several[none]": ("refused", "The peer reads past the end of a tuple."),
+    "grad.result[large int]": ("refused", "No integer has a gradient, whatever its size."),
     "grad.wraps_a_number": ("refused", "What cannot be called is refused when it is wrapped."),
     "jit.donation_twice": ("refused", "The peer shows the error of the compiled program."),
     **each(

@@ -103,3 +103,29 @@ class TestChanges:
     def test_what_cannot_be_called(self, call):
         with pytest.raises(TypeError, match=r"takes functions as its branches; 3 cannot be called"):
             call()
+
+    @pytest.mark.parametrize(
+        ("pred", "text"),
+        [
+            (V > 1, r"`pred` must be a bool, .* it is an array of shape \(3,\) and dtype bool"),
+            ("a", "`pred` must be a bool.* it is a `str`. To choose for each element"),
+            (None, "`pred` must be a bool.* it is a `NoneType`"),
+        ],
+        ids=["vector", "text", "None"],
+    )
+    def test_another_condition(self, pred, text):
+        with pytest.raises(TypeError, match=text):
+            filter_cond(pred, same, same, V)
+
+    @pytest.mark.parametrize(
+        ("index", "text"),
+        [
+            (jnp.array([0, 1]), r"`index` must be an integer, .* it is an array of shape \(2,\)"),
+            (0.5, "`index` must be an integer.* it is a `float`"),
+            (True, "`index` must be an integer.* it is a `bool`"),
+        ],
+        ids=["vector", "float", "bool"],
+    )
+    def test_another_index(self, index, text):
+        with pytest.raises(TypeError, match=text):
+            filter_switch(index, [same, same], V)

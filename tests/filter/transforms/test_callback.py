@@ -85,8 +85,8 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("result", "expected", "text"),
         [
-            ((1, 2), SCALAR, r"`out`: a `tuple` with 2 children instead of a leaf"),
-            (None, SCALAR, r"`out`: None instead of a leaf"),
+            ((1, 2), SCALAR, r"`out`: a `tuple` with 2 children instead of an array"),
+            (None, SCALAR, r"`out`: None instead of an array"),
             ((1.0, "a"), (SCALAR, "b"), r"`out\[1\]`: `'a'` instead of `'b'`"),
             (np.ones(2, np.float32), SCALAR, r"shape"),
             (np.ones((), np.int32), SCALAR, r"type"),

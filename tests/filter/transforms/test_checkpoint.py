@@ -90,6 +90,10 @@ class TestWrapper:
         with pytest.raises(TypeError, match="`filter_checkpoint` wraps a function; 3 is not"):
             filter_checkpoint(3)
 
+    def test_a_policy_that_cannot_be_called_is_refused(self):
+        with pytest.raises(TypeError, match="takes a function as `policy`; 3 cannot be called"):
+            filter_checkpoint(jnp.sin, policy=3)
+
     def test_unknown_keywords_are_refused(self):
         with pytest.raises(TypeError, match="static_argnums"):
             filter_checkpoint(jnp.sin, static_argnums=0)

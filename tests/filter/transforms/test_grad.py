@@ -184,17 +184,35 @@ class TestRefused:
             transform(lambda x: x)(x=jnp.array(1.0))
 
     @pytest.mark.parametrize(
-        ("fun", "told"),
+        ("loss", "text"),
         [
-            (lambda x: x[None], r"Output had shape: \(1,\)"),
-            (lambda x: None, "Output was None"),
-            (lambda x: jnp.array(1), "real-valued outputs"),
-            (lambda x: (x, x), "Output was"),
+            (lambda x: None, "only defined for scalar-output.* returned a `NoneType`.*has_aux"),
+            (lambda x: "a", "only defined for scalar-output.* returned a `str`"),
+            (lambda x: (x, x), "only defined for scalar-output.* returned a `tuple` of 2"),
+            (lambda x: x[None], r"only defined for .*shape \(1,\) .* Return its sum or mean"),
+            (lambda x: jnp.array(1), "real-valued outputs.* dtype int32. Return a floating"),
+            (lambda x: True, "real-valued outputs.* returned a `bool`"),
+            (lambda x: x + 1j, "real-valued outputs.* dtype complex64. .*`holomorphic=True`"),
         ],
+        ids=["None", "text", "pair", "vector", "integer", "bool", "complex"],
     )
-    def test_an_output_that_is_no_scalar_raises_what_jax_raises(self, transform, fun, told):
-        with pytest.raises(TypeError, match=told):
-            transform(fun)(jnp.array(1.0))
+    def test_an_output_without_gradient_is_named(self, transform, loss, text):
+        with pytest.raises(TypeError, match=text):
+            transform(loss)(jnp.array(1.0))
+
+    def test_a_real_output_is_not_holomorphic(self, transform):
+        with pytest.raises(TypeError, match=r"requires complex outputs.* Leave `holomorphic`"):
+            transform(jnp.real, holomorphic=True)(jnp.array(1j))
+
+    @pytest.mark.parametrize(
+        ("returned", "told"),
+        [(1.0, "a `float`"), ((1.0, 2, 3), "a `tuple` of 3"), (None, "a `NoneType`")],
+        ids=["number", "three", "None"],
+    )
+    def test_no_pair_with_has_aux(self, transform, returned, told):
+        text = rf"`has_aux`, `.*<lambda>` must return a pair `\(value, aux\)`; it returned {told}"
+        with pytest.raises(TypeError, match=text):
+            transform(lambda x: returned, has_aux=True)(jnp.array(1.0))
 
     def test_an_error_inside_stays_the_error(self, transform):
         with pytest.raises(ZeroDivisionError, match="division by zero"):

@@ -110,6 +110,10 @@ def test_keyword_arguments_are_not_perturbed():
 
 
 class TestErrors:
+    def test_what_cannot_be_called(self):
+        with pytest.raises(TypeError, match="`filter_jvp` takes a function as `fn`; 3 cannot be"):
+            filter_jvp(3, (X,), (X,))
+
     @pytest.mark.parametrize(
         ("tangents", "text"),
         [

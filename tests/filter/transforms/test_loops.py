@@ -224,3 +224,27 @@ class TestChanges:
 def test_what_cannot_be_called_is_refused(call):
     with pytest.raises(TypeError, match=r"`filter_\w+` takes a function as `\w+`; 3 cannot"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda: filter_while_loop(lambda x: x > 0, lambda x: x, V),
+            r"`.*<lambda>` must return a bool, .* it returned an array of shape \(3,\) and",
+        ),
+        (lambda: filter_while_loop(lambda x: x[0], lambda x: x, V), "and dtype float32"),
+        (lambda: filter_while_loop(lambda x: None, lambda x: x, V), "it returned a `NoneType`"),
+        (lambda: filter_fori_loop(0.5, 3, lambda i, x: x, V), "`lower` must be an integer; it is"),
+        (lambda: filter_fori_loop(0, "a", lambda i, x: x, V), "`upper` must be an .* is a `str`"),
+    ],
+    ids=["vector", "float", "None", "lower", "upper"],
+)
+def test_bounds_and_conditions(call, text):
+    with pytest.raises(TypeError, match=text):
+        call()
+
+
+def test_a_batch_of_no_rows_is_refused():
+    with pytest.raises(ValueError, match=r"`batch_size` must be at least 1, or None .* it is 0"):
+        filter_map(lambda x: x, V, batch_size=0)

@@ -80,7 +80,7 @@ class TestAux:
 
     @pytest.mark.parametrize(
         ("out", "kind", "told"),
-        [(X, TypeError, "a `ArrayImpl`"), ((X, X, X), ValueError, "a `tuple` of 3")],
+        [(X, TypeError, "an array of shape"), ((X, X, X), ValueError, "a `tuple` of 3")],
     )
     def test_must_be_there(self, out, kind, told):
         with pytest.raises(kind, match=rf"must return a pair `\(out, aux\)`; it returned {told}"):
@@ -113,6 +113,11 @@ class TestPullback:
 
         with pytest.raises(ValueError, match="loss"):
             filter_vjp(loss, X)[1]((X, X))
+
+
+def test_what_cannot_be_called_is_refused():
+    with pytest.raises(TypeError, match="`filter_vjp` takes a function as `fun`; 3 cannot be"):
+        filter_vjp(3, X)
 
 
 def test_keyword_arguments_are_refused():

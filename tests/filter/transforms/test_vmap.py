@@ -174,6 +174,12 @@ class TestIfArray:
         assert hash(if_array(1)) == hash(if_array(1))
 
 
+@pytest.mark.parametrize("axis", ["a", None, 1.0, True])
+def test_if_array_takes_integers(axis):
+    with pytest.raises(TypeError, match="`axis` of `if_array` must be an integer, not `"):
+        if_array(axis)
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("in_axes", "text"),

@@ -1,8 +1,10 @@
-"""How a message names a function that the user wrote."""
+"""How a message names a function that the user wrote, and what it returned."""
 
 import inspect
 from collections.abc import Callable
 from typing import Any
+
+from ._predicates import is_array
 
 
 def describe(function: Callable[..., Any]) -> str:
@@ -16,3 +18,12 @@ def describe(function: Callable[..., Any]) -> str:
     except (OSError, TypeError):
         return f"`{function.__qualname__}` ({place})"
     return f"`{lines[0].strip()}` ({place})"
+
+
+def describe_value(value: Any) -> str:
+    """Name a value for a message: an array by its shape and dtype, all else by its type."""
+    if is_array(value):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    size = f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} `{name}`{size}"

@@ -89,6 +89,11 @@ def is_array_like(element: Any) -> bool:
     return True
 
 
+def is_number_or_array(element: Any) -> bool:
+    """Whether `element` is an array or a Python number."""
+    return isinstance(element, (*ARRAY_TYPES, bool, int, float, complex))
+
+
 def is_differentiable(element: Any) -> bool:
     """Whether `element` is a floating or complex array, JAX's or NumPy's."""
     return isinstance(element, ARRAY_TYPES) and is_inexact(element.dtype)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.tree_util as jtu
+import numpy as np
 
 from eqx_pytree import Module, field
 
@@ -19,6 +20,11 @@ class if_array(Module):  # noqa: N801
     """A function that gives `axis` for an array, and None for any other leaf."""
 
     axis: int = field(static=True)
+
+    def __check_init__(self) -> None:
+        if isinstance(self.axis, bool) or not isinstance(self.axis, (int, np.integer)):
+            message = f"`axis` of `if_array` must be an integer, not `{self.axis!r}`."
+            raise TypeError(message)
 
     def __call__(self, x: Any) -> int | None:
         """Give the axis of `x`."""

@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from .._describe import describe_value
+from .._predicates import is_number_or_array
 from ._carry import Carry, outline
 from ._naming import function_name
 from ._packed import Packed, pack, unpack
@@ -25,8 +28,11 @@ def filter_cond(
 
     **Returns:** what the function returned.
 
-    **Raises:** `TypeError` naming by its path what the second function returned otherwise.
+    **Raises:** `TypeError` naming by its path what the second function returned otherwise, or if
+    `pred` is no scalar.
     """
+    if not _is_scalar(pred):
+        raise TypeError(_no_selector("pred", "a bool", pred))
     return _call("filter_cond", [true_fun, false_fun], operands, jax.lax.cond, pred)
 
 
@@ -41,18 +47,31 @@ def filter_switch(index: Any, branches: Sequence[Callable[..., Any]], *operands:
 
     **Returns:** what the function returned.
 
-    **Raises:** `TypeError` naming by its path what a later branch returned otherwise; `ValueError`
-    if there is no branch.
+    **Raises:** `TypeError` naming by its path what a later branch returned otherwise, or if `index`
+    is no integer; `ValueError` if there is no branch.
     """
     if not branches:
         message = "`filter_switch` needs at least one function in `branches`."
         raise ValueError(message)
+    if not _is_scalar(index) or not jnp.issubdtype(jnp.result_type(index), jnp.integer):
+        raise TypeError(_no_selector("index", "an integer", index))
 
     def switch(index: Any, *rest: Any) -> Any:
         *branches, operands = rest
         return jax.lax.switch(index, branches, operands)
 
     return _call("filter_switch", branches, operands, switch, index)
+
+
+def _is_scalar(value: Any) -> bool:
+    return is_number_or_array(value) and jnp.ndim(value) == 0
+
+
+def _no_selector(name: str, kind: str, given: Any) -> str:
+    return (
+        f"`{name}` must be {kind}, or an array of shape () of such; it is {describe_value(given)}. "
+        "To choose for each element, use `jnp.where` or `filter_vmap`."
+    )
 
 
 def _call(

@@ -8,6 +8,7 @@ import jax
 from eqx_pytree import field
 
 from ._cache import as_tree, holder_of
+from ._naming import refuse_uncallable
 from ._packed import Packed, pack
 from ._steps import kept_with
 from ._wrapper import Wrapper, wrap
@@ -23,14 +24,20 @@ class CheckpointWrapper(Wrapper):
     policy: Callable[..., bool] | None = field(static=True)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        packed = pack((self.fun, args, kwargs))
+        holder = holder_of(self.fun)
+        # A function that holds what was made of it is not passed to it too, or JAX, which keeps
+        # what is passed, would keep both.
+        callables = () if holder is self.fun else (self.fun,)
+        packed = pack((callables, args, kwargs))
         key = "checkpoint", self.prevent_cse, self.policy
-        run = kept_with(holder_of(self.fun), key, (packed,), self._make)
-        return run(packed).unpack()
+        return kept_with(holder, key, (packed,), self._make)(packed).unpack()
 
     def _make(self) -> Callable[[Packed], Packed]:
+        own = (self.fun,) if holder_of(self.fun) is self.fun else ()
+
         def of_arrays(packed: Packed) -> Packed:
-            fun, args, kwargs = packed.unpack()
+            callables, args, kwargs = packed.unpack()
+            [fun] = own or callables
             return pack(fun(*args, **kwargs))
 
         return jax.checkpoint(of_arrays, prevent_cse=self.prevent_cse, policy=self.policy)
@@ -72,8 +79,10 @@ def filter_checkpoint(
 
     **Returns:** a callable with the signature of `fun`, which computes the same.
 
-    **Raises:** `TypeError` if `fun` cannot be called.
+    **Raises:** `TypeError` if `fun` or `policy` cannot be called.
     """
+    if policy is not None:
+        refuse_uncallable("filter_checkpoint", policy=policy)
     return wrap(
         "filter_checkpoint",
         lambda fun: CheckpointWrapper(as_tree(fun), prevent_cse, policy),

@@ -9,7 +9,7 @@ from eqx_pytree import field, static_key
 
 from .._predicates import is_array, is_inexact_array_like
 from ._asked import Filter
-from ._grad import GRAD_KEYWORDS, value_and_grad_of_leaves
+from ._grad import GRAD_KEYWORDS, refuse_undifferentiable, value_and_grad_of_leaves
 from ._jit import jit_with
 from ._naming import function_name
 from ._options import JIT_KEYWORDS, Options, known_options
@@ -123,7 +123,9 @@ class ValueAndGradfWrapper(Wrapper):
             merged = list(args)
             for i, arg in zip(positions, chosen, strict=True):
                 merged[i] = arg
-            return self.fun(*merged, **kwargs)
+            out = self.fun(*merged, **kwargs)
+            refuse_undifferentiable(self.fun, out, has_aux=self.has_aux, **self.gradkwargs)
+            return out
 
         mask = self.filter.mask(chosen)
         if not self.gradkwargs.get("allow_int", False):

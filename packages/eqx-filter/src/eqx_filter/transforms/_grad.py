@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from eqx_pytree import field
 
-from .._predicates import is_differentiable
+from .._describe import describe_value
+from .._predicates import is_array, is_differentiable, is_inexact_array_like, is_number_or_array
+from ._naming import function_name
 from ._wrapper import Wrapper, check_keywords, wrap
 
 _P = ParamSpec("_P")
@@ -47,6 +50,43 @@ def value_and_grad_of_leaves(
     return value, structure.unflatten([next(remaining) if m else None for m in mask])
 
 
+def refuse_undifferentiable(
+    fun: Any, out: Any, *, has_aux: bool, holomorphic: bool = False, **others: Any
+) -> None:
+    """Refuse what a function returned if it has no gradient.
+
+    **Raises:** `TypeError`.
+    """
+    name = f"`{function_name(fun)}`"
+    if has_aux and not (isinstance(out, (tuple, list)) and len(out) == 2):
+        message = (
+            f"With `has_aux`, {name} must return a pair `(value, aux)`; it returned "
+            f"{describe_value(out)}."
+        )
+        raise TypeError(message)
+    value = out[0] if has_aux else out
+    if hasattr(type(value), "__jax_array__") and not is_array(value):
+        return  # JAX refuses it, and says how to convert it
+    if not is_number_or_array(value):
+        rule = "Gradient only defined for scalar-output functions"
+        way_out = "To return more than a scalar, pass `has_aux=True`"
+    elif jnp.ndim(value):
+        rule = "Gradient only defined for scalar-output functions"
+        way_out = "Return its sum or mean, or use `filter_jacrev`"
+    elif holomorphic and not jnp.iscomplexobj(value):
+        rule = "grad with holomorphic=True requires complex outputs"
+        way_out = "Leave `holomorphic` out"
+    elif not holomorphic and not is_inexact_array_like(value):
+        rule, way_out = "grad requires real-valued outputs", "Return a floating number"
+    elif not holomorphic and jnp.iscomplexobj(value):
+        rule = "grad requires real-valued outputs"
+        way_out = "Return a real number, such as its `abs`, or pass `holomorphic=True`"
+    else:
+        return
+    message = f"{rule}; {name} returned {describe_value(value)}. {way_out}."
+    raise TypeError(message)
+
+
 class ValueAndGradWrapper(Wrapper):
     """A callable that returns value and gradient."""
 
@@ -59,7 +99,9 @@ class ValueAndGradWrapper(Wrapper):
         first, *others = args
 
         def of_first(first: Any) -> Any:
-            return self.fun(first, *others, **kwargs)
+            out = self.fun(first, *others, **kwargs)
+            refuse_undifferentiable(self.fun, out, has_aux=self.has_aux, **self.gradkwargs)
+            return out
 
         mask = [is_differentiable(leaf) for leaf in jtu.tree_leaves(first)]
         return value_and_grad_of_leaves(
@@ -120,7 +162,8 @@ def filter_value_and_grad(
     elsewhere its shapes and dtypes.
 
     **Raises:** `ValueError` if `argnums` is passed; `TypeError` for a keyword that
-    `jax.value_and_grad` does not have. At a call: `TypeError` without a positional argument.
+    `jax.value_and_grad` does not have. At a call: `TypeError` without a positional argument, or if
+    `fun` returns anything else.
     """
     return _make(ValueAndGradWrapper, "filter_value_and_grad", fun, has_aux, gradkwargs)
 

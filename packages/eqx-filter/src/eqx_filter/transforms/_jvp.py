@@ -11,6 +11,7 @@ from jax.custom_derivatives import SymbolicZero
 from .._jax import flatten_with_nones
 from .._predicates import is_array_like, is_none
 from ..trees._difference import first_difference
+from ._naming import refuse_uncallable
 from ._packed import Packed, pack
 
 _T = TypeVar("_T")
@@ -34,9 +35,10 @@ def filter_jvp(
     None for each leaf that the direction does not reach.
 
     **Raises:** `ValueError` if the structures of primals and tangents differ, or two shapes do;
-    `TypeError` if two dtypes do, if a tangent belongs to no array, or if `primals` or `tangents` is
-    no tuple or list.
+    `TypeError` if two dtypes do, if `fn` cannot be called, if a tangent belongs to no array, or if
+    `primals` or `tangents` is no tuple or list.
     """
+    refuse_uncallable("filter_jvp", fn=fn)
     for name, given in (("primals", primals), ("tangents", tangents)):
         if not isinstance(given, (tuple, list)):
             message = f"`{name}` must be a tuple or list of arguments, not a `{_kind(given)}`."

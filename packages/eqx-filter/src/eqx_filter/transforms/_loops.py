@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from .._describe import describe_value
+from .._predicates import is_array, is_number_or_array
 from ._carry import Carry, outline
-from ._naming import function_name
+from ._naming import function_name, refuse_uncallable
 from ._packed import Packed, pack, unpack
 from ._steps import kept_with
 
@@ -41,7 +44,7 @@ def filter_scan(
     and if `f` returns no pair; `ValueError` if the arrays in `xs` have different lengths, or there
     are none and no `length`.
     """
-    _refuse_uncallable("filter_scan", f=f)
+    refuse_uncallable("filter_scan", f=f)
     _refuse_lengths(xs, length)
     first, rows = pack(init), pack(xs)
 
@@ -82,14 +85,15 @@ def filter_while_loop(
 
     **Returns:** the last carry. Not differentiable in reverse mode, as `jax.lax.while_loop`.
 
-    **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf.
+    **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf,
+    and if `cond_fun` returns anything but a bool.
     """
-    _refuse_uncallable("filter_while_loop", cond_fun=cond_fun, body_fun=body_fun)
+    refuse_uncallable("filter_while_loop", cond_fun=cond_fun, body_fun=body_fun)
     first = pack(init_val)
 
     def make_condition() -> Callable[..., Any]:
         layout = first.layout
-        return lambda arrays: cond_fun(unpack(layout, arrays))
+        return lambda arrays: _checked(cond_fun, cond_fun(unpack(layout, arrays)))
 
     def make_body() -> tuple[Carry, Callable[..., Any]]:
         carry, layout = Carry(_RULE, "carry", outline(first)), first.layout
@@ -122,9 +126,14 @@ def filter_fori_loop(
 
     **Returns:** the last carry.
 
-    **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf.
+    **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf,
+    and if `lower` or `upper` is no integer.
     """
-    _refuse_uncallable("filter_fori_loop", body_fun=body_fun)
+    refuse_uncallable("filter_fori_loop", body_fun=body_fun)
+    for name, bound in (("lower", lower), ("upper", upper)):
+        if not is_number_or_array(bound) or not jnp.issubdtype(jnp.result_type(bound), jnp.integer):
+            message = f"`{name}` must be an integer; it is {describe_value(bound)}."
+            raise TypeError(message)
     first = pack(init_val)
 
     def make() -> tuple[Carry, Callable[..., Any]]:
@@ -150,9 +159,13 @@ def filter_map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = Non
     **Returns:** the results, with each array of shape `(length, ...)`; leaves that are no arrays
     are as `f` gave them.
 
-    **Raises:** `ValueError` if the arrays in `xs` have different lengths, or there are none.
+    **Raises:** `ValueError` if the arrays in `xs` have different lengths, or there are none, or if
+    `batch_size` is below 1.
     """
-    _refuse_uncallable("filter_map", f=f)
+    refuse_uncallable("filter_map", f=f)
+    if batch_size is not None and batch_size < 1:
+        message = f"`batch_size` must be at least 1, or None for row after row; it is {batch_size}."
+        raise ValueError(message)
     _refuse_lengths(xs, None)
     rows = pack(xs)
 
@@ -160,6 +173,20 @@ def filter_map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = Non
         return pack(f(unpack(rows.layout, row)))
 
     return jax.lax.map(of_row, list(rows.arrays), batch_size=batch_size).unpack()
+
+
+def _checked(cond_fun: Any, out: Any) -> Any:
+    """What a condition returned.
+
+    **Raises:** `TypeError` if that is no bool.
+    """
+    if not isinstance(out, bool) and not (is_array(out) and out.shape == () and out.dtype == bool):
+        message = (
+            f"`{function_name(cond_fun)}` must return a bool, or an array of shape () and dtype "
+            f"bool; it returned {describe_value(out)}."
+        )
+        raise TypeError(message)
+    return out
 
 
 @contextlib.contextmanager
@@ -190,10 +217,3 @@ def _refuse_lengths(xs: Any, length: int | None) -> None:
     if not lengths:
         message = "`xs` holds no arrays to take rows of. Pass `length`, or arrays."
         raise ValueError(message)
-
-
-def _refuse_uncallable(caller: str, **functions: Any) -> None:
-    for name, function in functions.items():
-        if not callable(function):
-            message = f"`{caller}` takes a function as `{name}`; {function!r} cannot be called."
-            raise TypeError(message)

@@ -12,6 +12,17 @@ def function_name(fun: Any) -> str:
     return getattr(fun, "__qualname__", None) or type(fun).__qualname__
 
 
+def refuse_uncallable(caller: str, **functions: Any) -> None:
+    """Refuse what stands in the place of a function, by the name of the argument.
+
+    **Raises:** `TypeError`.
+    """
+    for name, function in functions.items():
+        if not callable(function):
+            message = f"`{caller}` takes a function as `{name}`; {function!r} cannot be called."
+            raise TypeError(message)
+
+
 def named_arguments(fun: Callable[..., Any], args: Any, kwargs: Any) -> Iterator[tuple[str, Any]]:
     """Give the arguments of a call with their names, in the order of flattening."""
     positional, variadic = _parameters(fun)

@@ -6,9 +6,10 @@ from typing import Any
 
 import jax
 
+from .._describe import describe_value
 from .._partition import combine, partition
 from .._predicates import is_differentiable
-from ._naming import function_name
+from ._naming import function_name, refuse_uncallable
 from ._packed import pack
 
 
@@ -27,9 +28,10 @@ def filter_vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) ->
     floating or complex array, and None for every other leaf. It gives a tuple with one PyTree for
     each argument, in its structure, with None for every leaf that has no cotangent.
 
-    **Raises:** `TypeError` or `ValueError` if `has_aux` and no pair is returned. `vjp_fun` raises
-    `ValueError` for another structure, shape or dtype.
+    **Raises:** `TypeError` if `fun` cannot be called; `TypeError` or `ValueError` if `has_aux` and
+    no pair is returned. `vjp_fun` raises `ValueError` for another structure, shape or dtype.
     """
+    refuse_uncallable("filter_vjp", fun=fun)
     moving, still = partition(primals, is_differentiable)
 
     @functools.wraps(fun, updated=())  # so that messages of JAX speak of it
@@ -52,10 +54,8 @@ def split_aux(fun: Callable[..., Any], out: Any) -> tuple[Any, Any]:
     """
     if isinstance(out, (tuple, list)) and len(out) == 2:
         return out[0], out[1]
-    sequence = isinstance(out, (tuple, list))
-    told = f"a `{type(out).__name__}`" + (f" of {len(out)}" if sequence else "")
     message = (
         f"With `has_aux`, `{function_name(fun)}` must return a pair `(out, aux)`; it returned "
-        f"{told}."
+        f"{describe_value(out)}."
     )
-    raise (ValueError if sequence else TypeError)(message)
+    raise (ValueError if isinstance(out, (tuple, list)) else TypeError)(message)
