@@ -36,7 +36,7 @@ OLDEST_PYTHON, *NEWER_PYTHONS = nox.project.python_versions(PROJECTS["equinox"])
 
 PEER = "equinox==0.13.8"  # never beside ours: both are imported as `equinox`
 
-BEHAVIOUR = ["pytree", "filter", "nn", "equinox", "laws", "soak"]
+BEHAVIOUR = ["pytree", "filter", "nn", "equinox", "laws", "soak", "torture"]
 """Folders of tests that ask what installed packages do; the others look at the sources too."""
 
 REFUSE_IMPORTABLE = """
@@ -223,6 +223,17 @@ def soak(session: nox.Session) -> None:
     session.install(*package_paths(editable=True), *group("test"))
     environment = {"EQX_SOAK_ROUNDS": os.environ.get("EQX_SOAK_ROUNDS", "1000")}
     session.run("pytest", "-n", "2", *folders("soak"), *session.posargs, env=environment)
+
+
+@nox.session
+def torture(session: nox.Session) -> None:
+    """Kill processes that save, and damage what they saved; how often: EQX_TORTURE_ROUNDS.
+
+    So many are killed, and ten times as many files damaged, other ones each time.
+    """
+    session.install(*package_paths(editable=True), *group("test"))
+    environment = {"EQX_TORTURE_ROUNDS": os.environ.get("EQX_TORTURE_ROUNDS", "200")}
+    session.run("pytest", *folders("torture"), *session.posargs, env=environment)
 
 
 def next_patch(package: str) -> str:

@@ -72,7 +72,15 @@ FORGOTTEN = "The peer forgets what was asked for inside a function of JAX."
 ANY_AUX = "Auxiliary output may be anything."
 WRAPPER = "The wrapper prints its own fields."
 EXPLICIT = "The peer refuses or overlooks axes that are part of an array's type."
+INDEX = "An index out of range counts as the nearest; one that is no integer is refused."
+BAD_INDICES = ["too large", "array, too large", "float"]
+ERROR_CLASS = "The peer says that its class is in `builtins`."
 MISSING = "The peer's copy has an internal marker for each attribute that the wrapper has not."
+SMALL_DTYPES = ["float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz", "int4", "uint4"]
+NAMELESS = "The peer cannot read what it wrote in a dtype that NumPy has no name for."
+KEY_DATA = "Typed keys are saved as their data."
+UNREADABLE = "The peer writes a pickle, which it cannot read."
+NO_FILE = "What is no path and no open file of bytes is refused before anything is written."
 
 KNOWN: dict[str, tuple[str, str]] = {
     **each(
@@ -242,6 +250,53 @@ KNOWN: dict[str, tuple[str, str]] = {
         "beyond",
         "The peer refuses shardings of compiled functions.",
     ),
+    **each("runtime_errors.index", BAD_INDICES, "refused", INDEX),
+    **each("runtime_errors.index_known_while_tracing", BAD_INDICES, "refused", INDEX),
+    "runtime_errors.index_that_passes[float]": ("refused", INDEX),
+    "runtime_errors.tree_that_fails[bfloat16, nan]": ("wrong", "The peer leaves bfloat16 alone."),
+    **each(
+        "runtime_errors.transformed",
+        ["branches in vmap", "lowered and compiled", "typed keys"],
+        "beyond",
+        "Each member that failed is named, programs made ahead of time raise, keys pass.",
+    ),
+    "runtime_errors.transformed[vmap with nan, some fail]": (
+        "wrong",
+        "The peer makes NaN of the members that did not fail.",
+    ),
+    "runtime_errors.transformed[transposed]": ("wrong", "The peer loses the check."),
+    **each(
+        "enumerations.call",
+        ["iterate", "contains"],
+        "beyond",
+        "An enumeration is a collection of its items.",
+    ),
+    **each(
+        "enumerations.call",
+        ["item that is a number", "item that is a function"],
+        "refused",
+        "The value is named.",
+    ),
+    **each(
+        "enumerations.call",
+        [
+            "error_if fails",
+            "error_if fails, jitted",
+            "error_if of a choice",
+            "error_if known while tracing",
+        ],
+        "private",
+        ERROR_CLASS,
+    ),
+    **each("debugging.backward_nan", ["NaN", "NaN, jitted"], "private", ERROR_CLASS),
+    **each(
+        "signatures.parameters",
+        ["tree_deserialise_leaves", "tree_serialise_leaves"],
+        "beyond",
+        "`progress` is told how far it is.",
+    ),
+    "signatures.call[filter_custom_jvp]": ("private", "A keyword may be called `self`."),
+    "debugging.store_dce_of_parts": ("wrong", "The peer's array loses its weak type."),
     "debugging.traces[no function]": ("refused", "It is refused when it is wrapped."),
     "debugging.clear_caches": ("beyond", "Ours forgets compiled programs, and JAX's own caches."),
     **each(
@@ -279,5 +334,51 @@ KNOWN: dict[str, tuple[str, str]] = {
         ["builtin", "partial", "Module", "wrapper", "number"],
         "wrong",
         MISSING,
+    ),
+    **each("serialisation.round_trip", SMALL_DTYPES, "beyond", NAMELESS),
+    **each("serialisation.shapes_alone", SMALL_DTYPES, "beyond", NAMELESS),
+    "serialisation.round_trip[numpy bfloat16]": ("beyond", NAMELESS),
+    "serialisation.bytes[typed key]": ("beyond", KEY_DATA),
+    "serialisation.round_trip[typed key]": ("beyond", KEY_DATA),
+    "serialisation.shapes_alone[typed key]": ("beyond", KEY_DATA),
+    **each("serialisation.bytes", ["numpy objects", "huge int"], "wrong", UNREADABLE),
+    "serialisation.place[saving]": ("wrong", UNREADABLE),
+    "serialisation.bytes[numpy masked]": ("wrong", "The peer drops the mask."),
+    "serialisation.round_trip[numpy masked]": ("refused", "It is refused when it is saved."),
+    **each(
+        "serialisation.as_another",
+        [
+            "int as bool",
+            "float as numpy int32 scalar",
+            "float as bool",
+            "float as int",
+            "complex as bool",
+        ],
+        "wrong",
+        "The peer gives another number than was saved.",
+    ),
+    "serialisation.wide[int]": ("wrong", "The peer drops the upper 32 bits."),
+    "serialisation.damaged[an npz]": ("refused", "It is no stream of leaves."),
+    "serialisation.path[own path]": ("beyond", "It is a path like any other."),
+    **each("serialisation.path", ["bytes", "none", "number"], "refused", NO_FILE),
+    **each("serialisation.odd_file", ["text", "closed"], "refused", NO_FILE),
+    "serialisation.file_that_only_reads": ("beyond", "Nothing but `read` is needed."),
+    **each(
+        "serialisation.path_that_goes_on",
+        ["bytes", "an array"],
+        "wrong",
+        "The peer ignores what follows the last leaf.",
+    ),
+    **each(
+        "serialisation.spec",
+        ["no function", "no function inside"],
+        "refused",
+        "What `filter_spec` holds is looked at before anything is written.",
+    ),
+    **each(
+        "serialisation.returned",
+        ["a list", "none"],
+        "refused",
+        "It is a leaf of another type; the peer's error is of the structure.",
     ),
 }

@@ -1,5 +1,7 @@
-"""`debug.assert_max_traces`, `debug.get_num_traces` and `clear_caches`."""
+"""`equinox.debug`, and `clear_caches`."""
 
+import contextlib
+import io
 from typing import Any
 
 import jax
@@ -125,3 +127,98 @@ def case_clear_caches_returns():
 
 def case_clear_caches_takes_no_argument():
     return eqx.clear_caches(1)
+
+
+def printed(run):
+    """What a call returns, and what it prints."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        out = run()
+        jax.effects_barrier()
+    return out, text.getvalue()
+
+
+def announced(transform, x, **options):
+    texts = []
+    run = transform(lambda x: eqx.debug.announce_transform(x, announce=texts.append, **options))
+    return run(x), texts
+
+
+X = jnp.array(1.0)
+TRANSFORMS = {
+    "nothing": lambda fun: fun,
+    "jit": jax.jit,
+    "vmap": lambda fun: jax.vmap(fun, in_axes=None, axis_size=2),
+    "jit of vmap": lambda fun: jax.jit(jax.vmap(fun, in_axes=None, axis_size=2)),
+    "jvp": lambda fun: lambda x: jax.jvp(fun, (x,), (x,)),
+    "grad": jax.grad,
+    "jit of grad": lambda fun: jax.jit(jax.grad(fun)),
+    "jit of grad of a square": lambda fun: jax.jit(jax.grad(lambda x: fun(x) ** 2)),
+    "checkpoint": lambda fun: jax.jit(jax.grad(jax.checkpoint(lambda x: jnp.sin(fun(x))))),
+    "cond": lambda fun: jax.jit(lambda x: jax.lax.cond(x > 0, fun, jnp.sin, x)),
+    "scan": lambda fun: jax.jit(
+        lambda x: jax.lax.scan(lambda c, _: (fun(c), None), x, None, length=2)[0]
+    ),
+}
+OPTIONS = {
+    "": {},
+    ", named": {"name": "N"},
+    ", with intermediates": {"intermediates": True},
+}
+
+
+@over({f"{t}{o}": (t, o) for t in TRANSFORMS for o in OPTIONS})
+def case_announce_transform(argument):
+    transform, options = argument
+    return announced(TRANSFORMS[transform], X, **OPTIONS[options])
+
+
+@over({"tree": {"a": X, "b": 3}, "text": "a", "None": None, "vector": V})
+def case_announce_prints(tree):
+    return printed(lambda: eqx.debug.announce_transform(tree))
+
+
+def backward(factor, **options):
+    return lambda x: eqx.debug.backward_nan(x, **options) * factor
+
+
+BACKWARD = {
+    "value": lambda: eqx.debug.backward_nan((X, 3, "a")),
+    "value that is NaN": lambda: eqx.debug.backward_nan(X * jnp.nan),
+    "gradient": lambda: jax.grad(backward(2.0))(X),
+    "gradient, jitted": lambda: eqx.filter_jit(jax.grad(backward(2.0, name="N")))(X),
+    "NaN": lambda: jax.grad(backward(jnp.nan))(X),
+    "NaN, jitted": lambda: eqx.filter_jit(jax.grad(backward(jnp.nan, name="N")))(X),
+    "NaN, goes on": lambda: jax.grad(backward(jnp.nan, terminate=False))(X),
+    "infinity": lambda: jax.grad(backward(jnp.inf))(X),
+    "tree": lambda: eqx.filter_grad(lambda t: eqx.debug.backward_nan(t)["a"] * 2)({"a": X, "b": V}),
+}
+
+
+@over(BACKWARD)
+def case_backward_nan(call):
+    return printed(call)
+
+
+@over({"False": False, "array": jnp.array(False), "vector": jnp.zeros(2, bool)})
+def case_breakpoint_that_is_not_reached(pred):
+    run = eqx.filter_jit(lambda x: (eqx.debug.breakpoint_if(pred), x)[1])
+    return run(X), eqx.debug.breakpoint_if(pred)
+
+
+def case_store_dce_of_parts():
+    run = jax.jit(lambda x: eqx.debug.store_dce((x, x + 1, 3, V), name="parts")[1])
+    return run(X), printed(lambda: eqx.debug.inspect_dce("parts"))
+
+
+def case_store_dce_of_all():
+    run = jax.jit(lambda x: eqx.debug.store_dce({"a": x, "b": "text"}, name="all"))
+    return run(X), printed(lambda: eqx.debug.inspect_dce("all"))
+
+
+def case_inspect_dce_of_nothing():
+    return printed(lambda: eqx.debug.inspect_dce("nothing"))
+
+
+def case_store_dce_outside_of_a_program():
+    return eqx.debug.store_dce(X)

@@ -492,8 +492,15 @@ def case_instance_check():
     class Virtual(eqx.Module):
         pass
 
-    Virtual.register(int)
-    return isinstance(1, Virtual), issubclass(Base, eqx.Module), isinstance(Base(1), eqx.Module)
+    class Registered:
+        pass
+
+    Virtual.register(Registered)
+    return (
+        isinstance(Registered(), Virtual),
+        issubclass(Base, eqx.Module),
+        isinstance(Base(1), eqx.Module),
+    )
 
 
 def case_match_arguments():

@@ -9,15 +9,38 @@ import equinox as eqx
 import equinox.internal as eqxi
 
 NAMES = [
+    "Enumeration",
+    "EquinoxRuntimeError",
     "Module",
     "Partial",
     "apply_updates",
+    "branched_error_if",
+    "clear_caches",
     "combine",
+    "default_deserialise_filter_spec",
+    "default_serialise_filter_spec",
+    "error_if",
     "field",
     "filter",
+    "filter_checkpoint",
+    "filter_closure_convert",
+    "filter_custom_jvp",
+    "filter_custom_vjp",
+    "filter_eval_shape",
     "filter_grad",
+    "filter_hessian",
+    "filter_jacfwd",
+    "filter_jacrev",
     "filter_jit",
+    "filter_jvp",
+    "filter_make_jaxpr",
+    "filter_pmap",
+    "filter_pure_callback",
+    "filter_shard",
     "filter_value_and_grad",
+    "filter_vjp",
+    "filter_vmap",
+    "if_array",
     "is_array",
     "is_array_like",
     "is_inexact_array",
@@ -27,10 +50,12 @@ NAMES = [
     "static_field",
     "tree_at",
     "tree_check",
+    "tree_deserialise_leaves",
     "tree_equal",
     "tree_flatten_one_level",
     "tree_pformat",
     "tree_pprint",
+    "tree_serialise_leaves",
 ]
 LAYERS = [
     "Dropout",
@@ -44,9 +69,19 @@ LAYERS = [
     "inference_mode",
 ]
 INTERNAL = ["Static", "hashable_combine", "hashable_partition"]
+DEBUG = [
+    "announce_transform",
+    "assert_max_traces",
+    "backward_nan",
+    "breakpoint_if",
+    "get_num_traces",
+    "inspect_dce",
+    "store_dce",
+]
 PUBLIC = {
     **{name: (eqx, name) for name in NAMES},
     **{f"nn.{name}": (eqx.nn, name) for name in LAYERS},
+    **{f"debug.{name}": (eqx.debug, name) for name in DEBUG},
     **{f"internal.{name}": (eqxi, name) for name in INTERNAL},
 }
 PLAIN = (bool, int, float, str, tuple)

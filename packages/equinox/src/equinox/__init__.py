@@ -6,9 +6,16 @@ The layers are loaded when `nn` is first used: solvers are built on this package
 from typing import TYPE_CHECKING, Any
 
 from eqx_filter import (
+    Enumeration,
+    EquinoxRuntimeError,
+    EquinoxTracetimeError,
     apply_updates,
+    branched_error_if,
     clear_caches,
     combine,
+    default_deserialise_filter_spec,
+    default_serialise_filter_spec,
+    error_if,
     filter,
     filter_checkpoint,
     filter_closure_convert,
@@ -46,8 +53,10 @@ from eqx_filter import (
     partition,
     tree_at,
     tree_check,
+    tree_deserialise_leaves,
     tree_equal,
     tree_flatten_one_level,
+    tree_serialise_leaves,
     value_and_grad_f,
 )
 from eqx_pytree import (
@@ -71,13 +80,20 @@ if TYPE_CHECKING:
 __all__ = [
     "AbstractClassVar",
     "AbstractVar",
+    "Enumeration",
+    "EquinoxRuntimeError",
+    "EquinoxTracetimeError",
     "Module",
     "Partial",
     "StrictConfig",
     "apply_updates",
+    "branched_error_if",
     "clear_caches",
     "combine",
     "debug",
+    "default_deserialise_filter_spec",
+    "default_serialise_filter_spec",
+    "error_if",
     "field",
     "filter",
     "filter_checkpoint",
@@ -120,10 +136,12 @@ __all__ = [
     "static_field",
     "tree_at",
     "tree_check",
+    "tree_deserialise_leaves",
     "tree_equal",
     "tree_flatten_one_level",
     "tree_pformat",
     "tree_pprint",
+    "tree_serialise_leaves",
     "value_and_grad_f",
 ]
 

@@ -4,13 +4,17 @@ from typing import Any
 
 from eqx_pytree import tree_equal
 
-from . import transforms, trees
+from . import checkpoints, errors, transforms, trees
+from ._enumeration import Enumeration
 from ._partition import combine, filter, hashable_combine, hashable_partition, partition
 from ._predicates import is_array, is_array_like, is_inexact_array, is_inexact_array_like
-from .transforms import *  # noqa: F403 - the names in its `__all__`
+from .checkpoints import *  # noqa: F403 - the names in its `__all__`
+from .errors import *  # noqa: F403
+from .transforms import *  # noqa: F403
 from .trees import *  # noqa: F403
 
 __all__ = [
+    "Enumeration",
     "combine",
     "filter",
     "hashable_combine",
@@ -22,6 +26,8 @@ __all__ = [
     "partition",
     "tree_equal",
 ]
+__all__ += checkpoints.__all__
+__all__ += errors.__all__
 __all__ += transforms.__all__
 __all__ += trees.__all__
 

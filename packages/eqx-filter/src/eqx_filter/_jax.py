@@ -1,6 +1,7 @@
 """The one room that names what JAX does not promise to keep, each with its reason."""
 
 import importlib
+import logging
 from typing import Any
 
 import jax
@@ -26,3 +27,25 @@ def flatten_with_nones(tree: Any) -> tuple[list[Any], Any]:
     if none_leaf_registry is None:
         return jtu.tree_flatten(tree, is_none)
     return none_leaf_registry.flatten(tree)
+
+
+def quiet_callbacks(kind: type[Exception]) -> None:
+    """Keep JAX from logging, with its traceback, an exception of this kind that a callback raises.
+
+    It is raised to the caller in any case. The logger's name is that of a module of JAX's.
+    """
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], kind))
+
+    logging.getLogger("jax._src.callback").addFilter(is_other)
+
+
+def device_count(context: Any) -> int:
+    """The number of devices that a program is lowered for, by what a lowering rule is given.
+
+    The classes behind it are JAX's own; where they change, this answers 1.
+    """
+    axes = getattr(context.module_context, "axis_context", None)
+    mesh = getattr(axes, "mesh", None)
+    return getattr(axes, "num_devices", None) or getattr(mesh, "size", 1)

@@ -120,7 +120,8 @@ def _values_equal(numpy: Any, x: Any, y: Any, rtol: float, atol: float) -> Any:
         with np.errstate(invalid="ignore"):  # infinity less infinity
             close = finite & (numpy.abs(x - y) <= atol + rtol * numpy.abs(y))
         return numpy.all((x == y) | close)
-    return (x == y).all()
+    equal = x == y
+    return np.bool_(equal) if isinstance(equal, bool) else equal.all()  # of `np.str_` it is a bool
 
 
 def _all(verdicts: list[np.bool_ | jax.Array]) -> jax.Array:

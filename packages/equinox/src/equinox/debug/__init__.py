@@ -1,9 +1,23 @@
-"""Tools to find out what a program does."""
+"""Tools to see what JAX does with a program, and where it goes wrong."""
 
-from eqx_filter.debug import assert_max_traces, explain_retrace, get_num_traces
+from eqx_filter.debug import (
+    announce_transform,
+    assert_max_traces,
+    backward_nan,
+    breakpoint_if,
+    explain_retrace,
+    get_num_traces,
+    inspect_dce,
+    store_dce,
+)
 
 __all__ = [
+    "announce_transform",
     "assert_max_traces",
+    "backward_nan",
+    "breakpoint_if",
     "explain_retrace",
     "get_num_traces",
+    "inspect_dce",
+    "store_dce",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import jax.tree_util as jtu
 import numpy as np
 
-from eqx_pytree import Module, field
+from eqx_pytree import Module
 
 from .._predicates import is_array, is_array_like, is_none
 from ..trees._difference import first_difference
@@ -19,7 +19,7 @@ Axes = Any
 class if_array(Module):  # noqa: N801
     """A function that gives `axis` for an array, and None for any other leaf."""
 
-    axis: int = field(static=True)
+    axis: int
 
     def __check_init__(self) -> None:
         if isinstance(self.axis, bool) or not isinstance(self.axis, (int, np.integer)):

@@ -50,7 +50,7 @@ class Compiled:
             difference = _difference(self._program, program)
             if difference is not None:
                 raise TypeError(difference)
-        return self._program.rebuild(self.compiled(*dynamic))
+        return self._program.run(lambda dynamic: self.compiled(*dynamic), dynamic)
 
 
 def _difference(expected: Program, given: Program) -> str | None:

@@ -6,6 +6,7 @@ else is worked out once, when a call of a new kind comes, and is kept with the f
 the function dies, its programs do.
 """
 
+import contextlib
 import importlib
 import itertools
 import operator
@@ -21,6 +22,9 @@ import jax.tree_util as jtu
 from eqx_pytree import is_own_key, static_key
 
 from .._predicates import ARRAY_TYPES, is_array_like
+from ..errors._primitive import checks_in
+from ..errors._report import raise_failure, raise_recorded
+from ..errors._stack import boundary, runner, unknown_checks
 from ._binding import Binding
 from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
 from ._naming import callable_names, leaf_names
@@ -219,6 +223,9 @@ class Plan:
         )
 
 
+_UNKNOWN = unknown_checks()
+
+
 class Program:
     """A function with its static leaves fixed: `jax.jit` over the traced leaves in a row."""
 
@@ -230,6 +237,9 @@ class Program:
         self.traces: deque[tuple[Any, ...]] = deque(maxlen=_MOST_TRACES)
         self.placements: deque[tuple[Any, ...]] = deque(maxlen=_MOST_TRACES)
         self.quiet = plan.programs.options.silences and self.donates
+        self.unseen = False  # traced since its final form was last looked at
+        self.checks = _UNKNOWN
+        self.alone = threading.RLock()
 
         def traced(*dynamic: Any) -> Any:
             return self._trace(dynamic)
@@ -237,19 +247,66 @@ class Program:
         traced.__name__ = traced.__qualname__ = plan.programs.name
         self.jitted = jax.jit(traced, donate_argnums=plan.donated or None, **plan.jit)
 
+    @runner
     def __call__(self, dynamic: Sequence[Any]) -> Any:
         """Run it, and give the output its structure."""
+        if self.checks:
+            return self.run(self._execute, dynamic)
         try:
-            if self.donates:
-                refuse_donated_twice(dynamic, self.plan.donated, self.plan.names)
-                with quiet_ends_here():
-                    out = self.jitted(*dynamic)
-            else:
-                out = self.jitted(*dynamic)
-        except TypeError:
-            self._refuse_untraceable(dynamic)
+            out = self._execute(dynamic) if self.donates else self.jitted(*dynamic)
+        except Exception as error:
+            self._explain(error, dynamic)
             raise
+        if self.unseen:
+            return self.run(lambda _: out, dynamic)
         return self.layout.rebuild(out) if type(out) is tuple else self.rebuild(out)
+
+    @runner
+    def run(self, execute: Callable[[Sequence[Any]], Any], dynamic: Sequence[Any]) -> Any:
+        """Run it, or what was compiled of it; if it holds checks, wait, so that they raise here.
+
+        **Raises:** `EquinoxRuntimeError`.
+        """
+        # Of a program that records its failures, one runs at a time: each finds its own.
+        records = any(check.records for check in self.checks)
+        with self.alone if records else contextlib.nullcontext():
+            try:
+                out = execute(dynamic)
+                if not any(
+                    isinstance(x, jax.core.Tracer) for x in (*dynamic, *jtu.tree_leaves(out))
+                ):
+                    if self.unseen:
+                        self._look_for_checks(dynamic)
+                    if self.checks:
+                        jax.block_until_ready(out)
+            except Exception as error:
+                self._explain(error, dynamic)
+                raise
+            raise_recorded(self.checks)
+        return self.rebuild(out)
+
+    def _execute(self, dynamic: Sequence[Any]) -> Any:
+        if not self.donates:
+            return self.jitted(*dynamic)
+        refuse_donated_twice(dynamic, self.plan.donated, self.plan.names)
+        with quiet_ends_here():
+            return self.jitted(*dynamic)
+
+    def _look_for_checks(self, dynamic: Sequence[Any]) -> None:
+        """See which checks the program holds, once it was traced anew.
+
+        They are read from its final form: a function that was traced before brings its checks along
+        without being traced again.
+        """
+        self.unseen = False
+        known = frozenset() if self.checks is _UNKNOWN else self.checks
+        self.checks = known | checks_in(self.jitted.trace(*dynamic).jaxpr.jaxpr)
+
+    def _explain(self, error: Exception, dynamic: Sequence[Any]) -> None:
+        """Raise a better error, if this is of a check, or of a leaf that cannot be traced."""
+        if isinstance(error, TypeError):
+            self._refuse_untraceable(dynamic)
+        raise_failure(error)
 
     def rebuild(self, out: Any) -> Any:
         """Give what `jitted` returned the structure in which the function returned it."""
@@ -257,6 +314,7 @@ class Program:
             return self.layout.rebuild(out)
         return out.unpack() if type(out) is Packed else out
 
+    @boundary
     def _trace(self, dynamic: Sequence[Any]) -> Any:
         """Call the function, and return its arrays in a row if they are laid out as before.
 
@@ -264,6 +322,7 @@ class Program:
         from one shape of the inputs to another; where they do, they travel with the arrays.
         """
         self._tell_of_trace(dynamic)
+        self.unseen = True
         if self.quiet:
             begin_quiet()
         programs = self.plan.programs

@@ -1,0 +1,44 @@
+"""`tree_serialise_leaves`."""
+
+import os
+from typing import Any
+
+from ._errors import naming
+from ._files import Writable, opened_to_write
+from ._leaves import IsLeaf, Progress, check_progress, leaves_of
+from ._specs import default_serialise_filter_spec
+
+
+def tree_serialise_leaves(
+    path_or_file: str | os.PathLike[str] | Writable,
+    pytree: Any,
+    filter_spec: Any = default_serialise_filter_spec,
+    is_leaf: IsLeaf = None,
+    *,
+    progress: Progress = None,
+) -> None:
+    """Save the leaves of a PyTree, one after the other. The structure is not saved.
+
+    **Arguments:**
+
+    - `path_or_file`: where to. A path without a suffix gets `.eqx`; it is replaced at the end, so
+        that it holds the earlier file or the new one, whole, whenever the process is stopped. A
+        file that is open to write bytes is left just after the last leaf.
+    - `pytree`: any PyTree.
+    - `filter_spec`: a function `(file, leaf) -> None` that writes a leaf, or a PyTree prefix of
+        `pytree` of such functions. By default [`default_serialise_filter_spec`][].
+    - `is_leaf`: as in `jax.tree_util.tree_map`.
+    - `progress`: called after each leaf with the number of leaves that are done and of all.
+
+    **Raises:** `RuntimeError` naming the path of a leaf that cannot be saved; `ValueError` if
+    `filter_spec` is no prefix of `pytree`, or the file is not open to write; `TypeError` if an
+    argument is of another kind; `OSError` from the file system.
+    """
+    check_progress(progress)
+    leaves = leaves_of("pytree", pytree, filter_spec, is_leaf).all
+    with opened_to_write(path_or_file) as file:
+        for i, leaf in enumerate(leaves):
+            with naming("pytree", leaf.path, "saved"):
+                leaf.spec(file, leaf.value)
+            if progress is not None:
+                progress(i + 1, len(leaves))

@@ -1,0 +1,13 @@
+"""What checks raise."""
+
+
+class EquinoxRuntimeError(RuntimeError):
+    """A check failed while a program ran."""
+
+    __module__ = "eqx_filter"
+
+
+class EquinoxTracetimeError(RuntimeError):
+    """A check failed while a program was traced, its condition being known by then."""
+
+    __module__ = "eqx_filter"

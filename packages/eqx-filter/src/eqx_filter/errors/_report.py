@@ -1,0 +1,99 @@
+"""What is said of a check that failed, and how it comes from the device's thread to the caller's.
+
+JAX makes an error of its own of what a callback raises, and keeps the text alone. So the text holds
+a number, by which the error itself is found again.
+"""
+
+import itertools
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from .._jax import quiet_callbacks
+from ._classes import EquinoxRuntimeError
+from ._stack import Stack
+
+_MOST_WAITING = 256
+_MARK = re.compile(r"\(check (\d+)\)")
+_numbers = itertools.count()
+_waiting: "OrderedDict[int, EquinoxRuntimeError]" = OrderedDict()
+_recorded: dict[Stack, list[EquinoxRuntimeError]] = {}
+
+
+class _FailedError(EquinoxRuntimeError):
+    """What a callback raises; `filter_jit` replaces it by the error that it stands for."""
+
+
+quiet_callbacks(_FailedError)
+
+
+def failure(
+    failed: np.ndarray, index: np.ndarray, messages: Sequence[str], stack: Stack
+) -> EquinoxRuntimeError:
+    """The error for what failed: of each place in a batch, in order."""
+    texts = []
+    for place in np.argwhere(failed):
+        text = message_at(messages, int(index[tuple(place)]))
+        at = ", ".join(map(str, place)) + ("," if len(place) == 1 else "")
+        texts.append(f"Batch index ({at}) had error:\n{text}" if place.size else text)
+    error = EquinoxRuntimeError("\n\n".join(texts) + f"\n\n{_advice(stack)}")
+    return error.with_traceback(stack.traceback())
+
+
+def fail(failed: np.ndarray, index: np.ndarray, messages: Sequence[str], stack: Stack) -> NoReturn:
+    """Raise the error for what failed inside of a callback.
+
+    **Raises:** an `EquinoxRuntimeError` with a number.
+    """
+    error, number = failure(failed, index, messages, stack), next(_numbers)
+    _waiting[number] = error
+    while len(_waiting) > _MOST_WAITING:  # under `jax.jit` nobody comes for them
+        _waiting.popitem(last=False)
+    message = (
+        f"{error}\nWith `filter_jit` instead of `jax.jit` no more than this is shown. "
+        f"(check {number})"
+    )
+    raise _FailedError(message)
+
+
+def record(failed: np.ndarray, index: np.ndarray, messages: Sequence[str], stack: Stack) -> Any:
+    """Note the error for what failed, and let the program go on, with NaN and 0 for its arrays."""
+    _recorded.setdefault(stack, []).append(failure(failed, index, messages, stack))
+    return np.bool_(False), np.float32(np.nan), np.int32(0)
+
+
+def raise_recorded(checks: Iterable[Stack]) -> None:
+    """Raise the error that one of these checks noted first, if any did, and forget all of them.
+
+    **Raises:** `EquinoxRuntimeError`.
+    """
+    if _recorded:
+        found = [error for check in checks for error in _recorded.pop(check, ())]
+        if found:
+            raise found[0] from None
+
+
+def raise_failure(error: BaseException) -> None:
+    """Raise the error of the check that JAX's error is of, if it is of one.
+
+    **Raises:** `EquinoxRuntimeError`.
+    """
+    found = [_waiting.pop(int(number), None) for number in _MARK.findall(str(error))]
+    for mine in found:
+        if mine is not None:
+            raise mine from None
+
+
+def message_at(messages: Sequence[str], index: int) -> str:
+    """The message of an index, or of the nearest that is in range."""
+    return messages[min(max(index, -len(messages)), len(messages) - 1)]
+
+
+def _advice(stack: Stack) -> str:
+    return (
+        f"This was found at run time by the check at {stack!r}. To look around there, set the "
+        "environment variable `EQX_ON_ERROR=breakpoint`."
+    )
