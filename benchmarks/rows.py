@@ -67,6 +67,8 @@ TOPICS: dict[str, dict[str, Row]] = {
         "trace_and_lower": Row(
             "trace and lower a 100-layer MLP's gradient", "ms", limit=1.15, slow=True
         ),
+        "checked_call": Row("jit call with a check, waited for", limit=1.3),
+        "checked_trace": Row("trace and lower 20 checks", "ms", limit=1.0, against="peer"),
         "blocked_share": Row(
             "share of the work for which a jitted call blocks",
             "",

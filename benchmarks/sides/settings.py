@@ -14,6 +14,7 @@ import optax
 
 WIDTH = 8
 LAYERS, DEEP = 9, 100
+CHECKS = 20
 X, BATCH = jnp.ones(WIDTH), jnp.ones((4, WIDTH))
 OPTIMISER = optax.adam(1e-3)
 

@@ -67,7 +67,10 @@ def test_every_page_is_in_the_index():
     assert set(PAGES) - {"README.md"} <= linked
 
 
-@pytest.mark.parametrize("module", ["eqx_filter.transforms", "eqx_filter.debug"])
+@pytest.mark.parametrize(
+    "module",
+    [f"eqx_filter.{room}" for room in ("checkpoints", "debug", "errors", "transforms")],
+)
 def test_every_public_name_is_in_some_page(module):
     names = importlib.import_module(module).__all__
     words = {word for page in PAGES for word in re.findall(r"\w+", read(page))}

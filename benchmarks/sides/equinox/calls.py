@@ -1,10 +1,12 @@
 """An `equinox`: filtered calls, a training step, tracing."""
 
+import jax
+
 import equinox as eqx
 from sides import settings
 from sides.equinox import side
 from sides.equinox.models import loss, mlp
-from sides.settings import BATCH, DEEP, LAYERS, OPTIMISER, X, fresh, heavy
+from sides.settings import BATCH, CHECKS, DEEP, LAYERS, OPTIMISER, X, fresh, heavy
 
 
 @side.row
@@ -37,6 +39,27 @@ def training_step():
 def trace_and_lower():
     model = mlp(DEEP)
     return lambda: eqx.filter_jit(eqx.filter_grad(fresh(loss))).lower(model, BATCH, BATCH)
+
+
+def checked(x):
+    return eqx.error_if(x, (x < 0).any(), "`x` must not be negative.") * 2
+
+
+def checked_often(x):
+    for place in range(CHECKS):
+        x = eqx.error_if(x, (x < 0).any(), f"`x` must not be negative in place {place}.") * 2
+    return x
+
+
+@side.row
+def checked_call():
+    call = eqx.filter_jit(checked)
+    return lambda: jax.block_until_ready(call(X))
+
+
+@side.row
+def checked_trace():
+    return lambda: jax.jit(fresh(checked_often)).lower(X)
 
 
 @side.figure

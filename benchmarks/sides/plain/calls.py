@@ -41,6 +41,24 @@ def trace_and_lower():
     return lambda: jax.jit(jax.grad(fresh(loss))).lower(model, BATCH, BATCH)
 
 
+def refuse(x):
+    message = "`x` must not be negative."
+    raise RuntimeError(message)
+
+
+def checked(x):
+    def fail(x):
+        return jax.pure_callback(refuse, x, x)
+
+    return jax.lax.cond((x < 0).any(), fail, lambda x: x, x) * 2
+
+
+@side.row
+def checked_call():
+    call = jax.jit(checked)
+    return lambda: jax.block_until_ready(call(X))
+
+
 @side.figure
 def blocked_share():
     call = jax.jit(heavy)
