@@ -4,6 +4,7 @@
 """
 
 import gc
+import itertools
 import os
 import sys
 import tracemalloc
@@ -73,7 +74,7 @@ def growth_per_round(scenario: Scenario, rounds: int = ROUNDS) -> dict[str, floa
     left = zip(Counts._fields, counts[0], counts[-1], strict=True)
     growth = {name: (now - then) / (stretch * STRETCHES) for name, then, now in left}
     resident = [each.resident_bytes for each in counts]
-    steps = (now - then for then, now in zip(resident, resident[1:], strict=False))
+    steps = (now - then for then, now in itertools.pairwise(resident))
     return {**growth, "resident_bytes": min(steps) / stretch}
 
 

@@ -49,3 +49,8 @@ def device_count(context: Any) -> int:
     axes = getattr(context.module_context, "axis_context", None)
     mesh = getattr(axes, "mesh", None)
     return getattr(axes, "num_devices", None) or getattr(mesh, "size", 1)
+
+
+def keep_alive(context: Any, held: Any) -> None:
+    """Hold something for as long as the program lives that a lowering rule works at."""
+    context.module_context.add_keepalive(held)

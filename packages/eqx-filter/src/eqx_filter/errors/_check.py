@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 
 from .._describe import describe_value
 from .._predicates import is_array, is_inexact, is_number_or_array
@@ -14,7 +15,7 @@ from ..primitives import unvmap_any, unvmap_max
 from ._classes import EquinoxTracetimeError
 from ._mode import breakpoint_frames, mode_of
 from ._primitive import check_p
-from ._report import message_at
+from ._report import Check, message_at
 from ._stack import caller_stack
 
 _Tree = TypeVar("_Tree")
@@ -87,13 +88,13 @@ def branched_error_if(
         told = f"This check fails for any inputs; NaN takes the place of arrays: {message}"
         warnings.warn(told, stacklevel=3)
         return _mapped(x, [_poisoned(True, array) for array in arrays])
-    failed, index = _reduced(jnp.asarray(pred) != 0, jnp.asarray(index))
+    failed, index = _reduced(jnp.asarray(pred), index)
     if mode == "breakpoint":
         _open_debugger(failed, index, messages)
     if mode != "raise":
         return _mapped(x, [_poisoned(failed, array) for array in arrays])
-    params = {"messages": messages, "stack": caller_stack(), "compiled_only": False}
-    return _mapped(x, check_p.bind(failed, index, *arrays, **params))
+    check = Check(messages, caller_stack())
+    return _mapped(x, check_p.bind(failed, index, *arrays, check=check, compiled_only=False))
 
 
 def _refuse(pred: Any, index: Any, messages: Sequence[str]) -> None:
@@ -108,13 +109,14 @@ def _refuse(pred: Any, index: Any, messages: Sequence[str]) -> None:
         raise ValueError(message)
 
 
-def _reduced(failed: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _reduced(pred: jax.Array, index: Any) -> tuple[jax.Array, Any]:
     """The condition and the index as scalars; of several that failed, the largest index."""
-    index = index.astype(jnp.int32)
-    if index.ndim:
+    failed = pred if pred.dtype == jnp.bool_ else pred != 0
+    if jnp.ndim(index):
         failed, index = jnp.broadcast_arrays(failed, index)
-        index = jnp.max(index, where=failed, initial=jnp.iinfo(jnp.int32).min)
-    return jnp.any(failed), index
+        index = jnp.max(index, where=failed, initial=jnp.iinfo(index.dtype).min)
+    index = np.int32(index) if isinstance(index, int) else jnp.asarray(index, jnp.int32)
+    return (jnp.any(failed) if failed.ndim else failed), index
 
 
 def _mapped(tree: Any, arrays: Sequence[Any]) -> Any:

@@ -8,6 +8,7 @@ import jax.tree_util as jtu
 from .._predicates import is_array
 from ._mode import mode_of
 from ._primitive import check_p
+from ._report import Check
 from ._stack import caller_stack
 
 _Tree = TypeVar("_Tree")
@@ -36,8 +37,7 @@ def assert_dce(x: _Tree, msg: str, *, on_error: str = "default") -> _Tree:
             jnp.array(True),
             jnp.array(0),
             *arrays,
-            messages=(str(msg),),
-            stack=caller_stack(),
+            check=Check((str(msg),), caller_stack()),
             compiled_only=True,
         )
     )

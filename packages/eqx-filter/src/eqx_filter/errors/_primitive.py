@@ -1,19 +1,20 @@
 """The primitive behind a check: it passes arrays on, and raises if a condition holds.
 
-`check_p.bind(failed, index, *arrays, **params)` gives `arrays`. `failed` (bool) and `index`
-(int32) have one shape: an axis for each `vmap` outside, the outermost first. It raises where
-`failed` is true in any place; `messages[index]` is what is said of it. With `compiled_only` it does
-so in compiled programs alone.
+`check_p.bind(failed, index, *arrays, check=, compiled_only=)` gives `arrays`. `failed` (bool) and
+`index` (int32) have one shape: an axis for each `vmap` outside, the outermost first. It raises
+where `failed` is true in any place; `check.messages[index]` is what is said of it. With
+`compiled_only` it does so in compiled programs alone.
 
-In a compiled program the arrays depend on the check by a select, which fuses with whatever follows;
-a check none of whose arrays is used is removed with them. The program calls back to the host where
-the check failed, and that ends it. If it runs on several devices, one that ends while the others
-wait for it would hang them all: there the failure is recorded, the arrays become NaN or zero, and
-`filter_jit` raises when the program is done.
+In a compiled program the arrays go through a branch, of which the other side calls back to the
+host, and that ends the program. A check none of whose arrays is used is removed with them. If it
+runs on several devices, one that ends while the others wait for it would hang them all: there the
+failure is recorded, the arrays become NaN or zero, and `filter_jit` raises when the program is done.
+
+What is lowered is one inner program for all checks of arrays of the same shapes and dtypes, traced
+once. A check is a number to it, by which the host finds the rest.
 """
 
 import functools
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,24 +23,24 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .._jax import device_count
+from .._jax import device_count, keep_alive
 from .._predicates import is_inexact
-from ._report import fail, failure, record
-from ._stack import Stack, called_by_filter_jit
+from ._report import Check, fail, failure, record
+from ._stack import called_by_filter_jit
 
 check_p = Primitive("check")
 check_p.multiple_results = True
 
 
-def checks_in(jaxpr: Jaxpr) -> frozenset[Stack]:
+def checks_in(jaxpr: Jaxpr) -> frozenset[Check]:
     """The checks in a program, and in any program inside."""
-    found: set[Stack] = set()
+    found: set[Check] = set()
     seen: set[int] = set()
     waiting = [jaxpr]
     while waiting:
         for equation in waiting.pop().eqns:
             if equation.primitive is check_p:
-                found.add(equation.params["stack"])
+                found.add(equation.params["check"])
             for inner in _inside(equation.params.values()):
                 if id(inner) not in seen:
                     seen.add(id(inner))
@@ -59,68 +60,48 @@ def _inside(values: Any) -> list[Jaxpr]:
     return found
 
 
-def _run(
-    failed: Any,
-    index: Any,
-    *arrays: Any,
-    messages: Sequence[str],
-    stack: Stack,
-    compiled_only: bool,
-) -> Any:
+def _run(failed: Any, index: Any, *arrays: Any, check: Check, compiled_only: bool) -> Any:
     """Check outside of a compiled program."""
     if not compiled_only and np.any(np.asarray(failed)):
-        raise failure(np.asarray(failed), np.asarray(index), messages, stack)
+        raise failure(check, np.asarray(failed), np.asarray(index))
     return list(arrays)
 
 
-def _lower(context: Any, *operands: Any, **params: Any) -> Any:
-    stack = params["stack"]
+def _lower(context: Any, *operands: Any, check: Check, compiled_only: bool) -> Any:
     records = device_count(context) > 1 and called_by_filter_jit()
-    stack.records = stack.records or records
-    report = record if records else fail
-    compiled = functools.partial(_compiled, report=report)
-    return mlir.lower_fun(compiled, multiple_results=True)(context, *operands, **params)
+    check.records = check.records or records
+    keep_alive(context, check)
+    compiled = functools.partial(_compiled, np.int32(check.number), records)
+    return mlir.lower_fun(compiled, multiple_results=True)(context, *operands)
 
 
-def _compiled(
-    failed: Any,
-    index: Any,
-    *arrays: Any,
-    report: Callable[..., Any],
-    messages: Sequence[str],
-    stack: Stack,
-    compiled_only: bool,
-) -> Any:
+@functools.partial(jax.jit, static_argnums=1)
+def _compiled(number: Any, records: bool, failed: Any, index: Any, *arrays: Any) -> Any:
     """Check inside of a compiled program."""
+    report = record if records else fail
+    answer = jax.ShapeDtypeStruct((), np.float32), jax.ShapeDtypeStruct((), np.int32)
 
-    def on_host(failed: Any, index: Any) -> Any:
-        return report(np.asarray(failed), np.asarray(index), messages, stack)
+    def stop(arrays: list[jax.Array]) -> list[jax.Array]:
+        inexact, integer = jax.pure_callback(report, answer, number, failed, index)
+        return [_filled(array, inexact, integer) for array in arrays]
 
-    def call() -> tuple[jax.Array, ...]:
-        answer = [jax.ShapeDtypeStruct((), kind) for kind in (np.bool_, np.float32, np.int32)]
-        return tuple(jax.pure_callback(on_host, answer, failed, index))
-
-    def go_on() -> tuple[jax.Array, ...]:
-        return jnp.array(True), jnp.float32(0), jnp.int32(0)
-
-    answer = jax.lax.cond(jnp.any(failed), call, go_on)
-    return [_depending(answer, array) for array in arrays]
+    return jax.lax.cond(jnp.any(failed), stop, lambda arrays: arrays, list(arrays))
 
 
-def _depending(answer: tuple[jax.Array, ...], array: jax.Array) -> jax.Array:
-    """The array, if the check passed, and else what the host answered.
+def _filled(array: jax.Array, inexact: jax.Array, integer: jax.Array) -> jax.Array:
+    """What the host answered, in the place of an array.
 
-    The compiler knows neither. Of constants in its place one might be the array, and then nothing
-    would depend on the check.
+    The compiler cannot know it. Of a constant it might find that the array is the same, and then
+    nothing would depend on the check.
     """
-    passed, inexact, integer = answer
     if array.dtype == jax.dtypes.float0:
         return array
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-        data = _depending(answer, jax.random.key_data(array))
+        data = _filled(jax.random.key_data(array), inexact, integer)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
-    other = inexact if is_inexact(array.dtype) else integer
-    return jnp.where(passed, array, other.astype(array.dtype))
+    value = inexact if is_inexact(array.dtype) else integer
+    # The host answers 0; said like this, it varies over the axes of `shard_map` as the array does.
+    return jnp.where(integer != 0, array, value.astype(array.dtype))
 
 
 def _batch(operands: Any, axes: Any, **params: Any) -> Any:

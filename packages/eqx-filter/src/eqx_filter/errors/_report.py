@@ -6,6 +6,7 @@ a number, by which the error itself is found again.
 
 import itertools
 import re
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
@@ -20,7 +21,7 @@ _MOST_WAITING = 256
 _MARK = re.compile(r"\(check (\d+)\)")
 _numbers = itertools.count()
 _waiting: "OrderedDict[int, EquinoxRuntimeError]" = OrderedDict()
-_recorded: dict[Stack, list[EquinoxRuntimeError]] = {}
+_recorded: dict["Check", list[EquinoxRuntimeError]] = {}
 
 
 class _FailedError(EquinoxRuntimeError):
@@ -30,42 +31,65 @@ class _FailedError(EquinoxRuntimeError):
 quiet_callbacks(_FailedError)
 
 
-def failure(
-    failed: np.ndarray, index: np.ndarray, messages: Sequence[str], stack: Stack
-) -> EquinoxRuntimeError:
+class Check:
+    """A check: what it says, and where it is written. Two are never equal.
+
+    `records` says that some program notes its failures instead of ending.
+    """
+
+    __slots__ = ("__weakref__", "messages", "number", "records", "stack")
+
+    def __init__(self, messages: Sequence[str], stack: Stack) -> None:
+        self.messages = messages
+        self.stack = stack
+        self.records = False
+        self.number = next(_numbers)
+        _checks[self.number] = self
+
+    def __repr__(self) -> str:
+        return repr(self.stack)
+
+
+_checks: "weakref.WeakValueDictionary[int, Check]" = weakref.WeakValueDictionary()
+
+
+def failure(check: Check, failed: np.ndarray, index: np.ndarray) -> EquinoxRuntimeError:
     """The error for what failed: of each place in a batch, in order."""
     texts = []
     for place in np.argwhere(failed):
-        text = message_at(messages, int(index[tuple(place)]))
+        text = message_at(check.messages, int(index[tuple(place)]))
         at = ", ".join(map(str, place)) + ("," if len(place) == 1 else "")
         texts.append(f"Batch index ({at}) had error:\n{text}" if place.size else text)
-    error = EquinoxRuntimeError("\n\n".join(texts) + f"\n\n{_advice(stack)}")
-    return error.with_traceback(stack.traceback())
+    error = EquinoxRuntimeError("\n\n".join(texts) + f"\n\n{_advice(check.stack)}")
+    return error.with_traceback(check.stack.traceback())
 
 
-def fail(failed: np.ndarray, index: np.ndarray, messages: Sequence[str], stack: Stack) -> NoReturn:
+def fail(number: Any, failed: Any, index: Any) -> NoReturn:
     """Raise the error for what failed inside of a callback.
 
     **Raises:** an `EquinoxRuntimeError` with a number.
     """
-    error, number = failure(failed, index, messages, stack), next(_numbers)
-    _waiting[number] = error
+    error = failure(_checks[int(number)], np.asarray(failed), np.asarray(index))
+    mark = next(_numbers)
+    _waiting[mark] = error
     while len(_waiting) > _MOST_WAITING:  # under `jax.jit` nobody comes for them
         _waiting.popitem(last=False)
     message = (
         f"{error}\nWith `filter_jit` instead of `jax.jit` no more than this is shown. "
-        f"(check {number})"
+        f"(check {mark})"
     )
     raise _FailedError(message)
 
 
-def record(failed: np.ndarray, index: np.ndarray, messages: Sequence[str], stack: Stack) -> Any:
+def record(number: Any, failed: Any, index: Any) -> Any:
     """Note the error for what failed, and let the program go on, with NaN and 0 for its arrays."""
-    _recorded.setdefault(stack, []).append(failure(failed, index, messages, stack))
-    return np.bool_(False), np.float32(np.nan), np.int32(0)
+    check = _checks[int(number)]
+    error = failure(check, np.asarray(failed), np.asarray(index))
+    _recorded.setdefault(check, []).append(error)
+    return np.float32(np.nan), np.int32(0)
 
 
-def raise_recorded(checks: Iterable[Stack]) -> None:
+def raise_recorded(checks: Iterable[Check]) -> None:
     """Raise the error that one of these checks noted first, if any did, and forget all of them.
 
     **Raises:** `EquinoxRuntimeError`.

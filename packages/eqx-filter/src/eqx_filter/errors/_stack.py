@@ -19,16 +19,12 @@ class Place(NamedTuple):
 
 
 class Stack:
-    """A check, known by the user's lines that lead to it, its own last. Two are never equal.
+    """The user's lines that lead to a check, its own last."""
 
-    `records` says that some program notes its failures instead of ending.
-    """
+    __slots__ = ("places",)
 
-    __slots__ = ("places", "records")
-
-    def __init__(self, places: tuple[Place, ...]) -> None:
+    def __init__(self, places: tuple[Place, ...] = ()) -> None:
         self.places = places
-        self.records = False
 
     def __repr__(self) -> str:
         if not self.places:
@@ -106,10 +102,3 @@ def _frame_at(place: Place) -> types.FrameType:
     except _Stop as stop:
         return stop.__traceback__.tb_next.tb_frame
     raise AssertionError
-
-
-def unknown_checks() -> frozenset[Stack]:
-    """The checks of a program of which none are known yet: it may hold one that records."""
-    check = Stack(())
-    check.records = True
-    return frozenset([check])

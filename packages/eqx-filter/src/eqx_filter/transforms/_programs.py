@@ -23,8 +23,8 @@ from eqx_pytree import is_own_key, static_key
 
 from .._predicates import ARRAY_TYPES, is_array_like
 from ..errors._primitive import checks_in
-from ..errors._report import raise_failure, raise_recorded
-from ..errors._stack import boundary, runner, unknown_checks
+from ..errors._report import Check, raise_failure, raise_recorded
+from ..errors._stack import boundary, runner
 from ._binding import Binding
 from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
 from ._naming import callable_names, leaf_names
@@ -223,9 +223,6 @@ class Plan:
         )
 
 
-_UNKNOWN = unknown_checks()
-
-
 class Program:
     """A function with its static leaves fixed: `jax.jit` over the traced leaves in a row."""
 
@@ -238,7 +235,8 @@ class Program:
         self.placements: deque[tuple[Any, ...]] = deque(maxlen=_MOST_TRACES)
         self.quiet = plan.programs.options.silences and self.donates
         self.unseen = False  # traced since its final form was last looked at
-        self.checks = _UNKNOWN
+        self.checks: frozenset[Check] = frozenset()
+        self.records = True  # or may, as long as no checks were looked for
         self.alone = threading.RLock()
 
         def traced(*dynamic: Any) -> Any:
@@ -250,15 +248,17 @@ class Program:
     @runner
     def __call__(self, dynamic: Sequence[Any]) -> Any:
         """Run it, and give the output its structure."""
-        if self.checks:
+        if self.records:
             return self.run(self._execute, dynamic)
         try:
             out = self._execute(dynamic) if self.donates else self.jitted(*dynamic)
+            if self.unseen:
+                return self.run(lambda _: out, dynamic)
+            if self.checks:
+                _wait(out)
         except Exception as error:
             self._explain(error, dynamic)
             raise
-        if self.unseen:
-            return self.run(lambda _: out, dynamic)
         return self.layout.rebuild(out) if type(out) is tuple else self.rebuild(out)
 
     @runner
@@ -268,17 +268,13 @@ class Program:
         **Raises:** `EquinoxRuntimeError`.
         """
         # Of a program that records its failures, one runs at a time: each finds its own.
-        records = any(check.records for check in self.checks)
-        with self.alone if records else contextlib.nullcontext():
+        with self.alone if self.records else contextlib.nullcontext():
             try:
                 out = execute(dynamic)
-                if not any(
-                    isinstance(x, jax.core.Tracer) for x in (*dynamic, *jtu.tree_leaves(out))
-                ):
-                    if self.unseen:
-                        self._look_for_checks(dynamic)
-                    if self.checks:
-                        jax.block_until_ready(out)
+                if self.unseen and not any(isinstance(x, jax.core.Tracer) for x in dynamic):
+                    self._look_for_checks(dynamic)
+                if self.checks:
+                    _wait(out)
             except Exception as error:
                 self._explain(error, dynamic)
                 raise
@@ -299,8 +295,8 @@ class Program:
         without being traced again.
         """
         self.unseen = False
-        known = frozenset() if self.checks is _UNKNOWN else self.checks
-        self.checks = known | checks_in(self.jitted.trace(*dynamic).jaxpr.jaxpr)
+        self.checks |= checks_in(self.jitted.trace(*dynamic).jaxpr.jaxpr)
+        self.records = any(check.records for check in self.checks)
 
     def _explain(self, error: Exception, dynamic: Sequence[Any]) -> None:
         """Raise a better error, if this is of a check, or of a leaf that cannot be traced."""
@@ -358,6 +354,13 @@ class Program:
                     "and JAX has no such arrays. Pass numbers, or a tuple instead of an array."
                 )
                 raise TypeError(message) from None
+
+
+def _wait(out: Any) -> None:
+    """Wait until a program is done, by any of its results: it raises if the program failed."""
+    first = out if isinstance(out, jax.Array) else next(iter(jtu.tree_leaves(out)), None)
+    if first is not None and not isinstance(first, jax.core.Tracer):
+        first.block_until_ready()
 
 
 def aval_of(array: Any) -> tuple[Any, Any, bool]:
