@@ -48,13 +48,14 @@ def _resident() -> int:
 
 
 STRETCHES = 4
-"""What is left behind grows in each; an allocator that gives back late does not."""
+"""A leak grows in each of them. An allocator that gives back late does not, nor what another
+thread of the test runner happens to hold as we count."""
 
 
 def growth_per_round(scenario: Scenario, rounds: int = ROUNDS) -> dict[str, float]:
     """Run the rounds, and say what they have left behind once all is settled, per round.
 
-    Of resident memory, it is the growth of the stretch in which it grew least.
+    Of each thing counted, it is the growth of the stretch in which it grew least.
     """
     settled = max(rounds // 5, 8)
     stretch = (rounds - settled) // STRETCHES
@@ -71,11 +72,11 @@ def growth_per_round(scenario: Scenario, rounds: int = ROUNDS) -> dict[str, floa
             counts.append(count())
     finally:
         tracemalloc.stop()
-    left = zip(Counts._fields, counts[0], counts[-1], strict=True)
-    growth = {name: (now - then) / (stretch * STRETCHES) for name, then, now in left}
-    resident = [each.resident_bytes for each in counts]
-    steps = (now - then for then, now in itertools.pairwise(resident))
-    return {**growth, "resident_bytes": min(steps) / stretch}
+    left = {}
+    for name, values in zip(Counts._fields, zip(*counts, strict=True), strict=True):
+        steps = [now - then for then, now in itertools.pairwise(values)]
+        left[name] = min(steps) / stretch
+    return left
 
 
 def survivors(scenario: Scenario) -> list[Any]:

@@ -4,6 +4,7 @@ Classes are the exception. JAX keeps each class that it was told how to flatten,
 dataclass, and with it all that its methods refer to.
 """
 
+import jax.numpy as jnp
 import pytest
 
 from . import scenarios
@@ -31,6 +32,13 @@ def test_rounds_leave_nothing_behind(name):
     if IS_LONG:
         assert left["traced_bytes"] < MOST_BYTES
         assert left["resident_bytes"] < MOST_RESIDENT_BYTES
+
+
+def test_what_each_round_leaves_is_counted():
+    kept: list[object] = []
+    left = growth_per_round(lambda: [kept.append([]), kept.append(jnp.ones(1))])
+    assert left["objects"] >= 1
+    assert left["arrays"] == 1
 
 
 def test_the_structure_of_shapes_stays_where_it_does_with_plain_jax():
