@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from known import ENTRIES, KNOWN, PHRASES
+from entries import ENTRIES, PHRASES
+from known import KNOWN
 
 ROUNDING = {"float32": 1e-5, "complex64": 1e-5, "float16": 5e-3, "bfloat16": 4e-2}
 EXACT, DOUBLE = 0.0, 1e-12

@@ -2,25 +2,40 @@
 
 from typing import Any
 
+from ._batch_norm import BatchNorm
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
 from ._linear import Identity, Linear
 from ._mlp import MLP
 from ._mode import inference_mode
+from ._norm import GroupNorm, LayerNorm, RMSNorm
+from ._reparametrise import SpectralNorm, WeightNorm
 from ._rnn import GRUCell, LSTMCell
-from ._state import StatefulLayer
+from ._shared import Shared
+from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
 
 __all__ = [
     "MLP",
+    "BatchNorm",
     "Dropout",
     "GRUCell",
+    "GroupNorm",
     "Identity",
     "LSTMCell",
     "Lambda",
+    "LayerNorm",
     "Linear",
+    "RMSNorm",
     "Sequential",
+    "Shared",
+    "SpectralNorm",
+    "State",
+    "StateIndex",
     "StatefulLayer",
+    "WeightNorm",
+    "delete_init_state",
     "inference_mode",
+    "make_with_state",
 ]
 
 

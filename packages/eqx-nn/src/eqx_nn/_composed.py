@@ -1,6 +1,5 @@
 """Layers made of what one hands them: `Sequential` and `Lambda`."""
 
-import enum
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -14,12 +13,7 @@ from eqx_pytree import Module
 
 from ._pickling import from_state, to_state
 from ._state import StatefulLayer
-
-
-class _Unset(enum.Enum):
-    """Told from `None`, which is a state that one may pass on."""
-
-    UNSET = enum.auto()
+from ._unset import UNSET
 
 
 class Sequential(StatefulLayer):
@@ -50,9 +44,7 @@ class Sequential(StatefulLayer):
         return any(map(_is_stateful, self.layers))
 
     @jax.named_scope("eqx.nn.Sequential")
-    def __call__(
-        self, x: Any, state: Any = _Unset.UNSET, *, key: PRNGKeyArray | None = None
-    ) -> Any:
+    def __call__(self, x: Any, state: Any = UNSET, *, key: PRNGKeyArray | None = None) -> Any:
         """Call the layers on `x` in turn.
 
         `x` is whatever the first layer takes. `key` is split into one key a layer; without it each
@@ -67,7 +59,7 @@ class Sequential(StatefulLayer):
             try:
                 if not _is_stateful(layer):
                     x = layer(x, key=layer_key)
-                elif state is _Unset.UNSET:
+                elif state is UNSET:
                     raise TypeError(_needs_state(layer))
                 else:
                     x, state = layer(x, state=state, key=layer_key)
@@ -76,7 +68,7 @@ class Sequential(StatefulLayer):
                     raise TypeError(_takes_no_key(index, layer)) from error
                 error.add_note(f"This was raised by `layers[{index}]` of a `Sequential`.")
                 raise
-        return x if state is _Unset.UNSET else (x, state)
+        return x if state is UNSET else (x, state)
 
     @overload
     def __getitem__(self, i: int) -> Callable[..., Any]: ...

@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
@@ -42,6 +43,12 @@ def default_init(
         real, imag = (jr.uniform(k, shape, part, -lim, lim) for k in jr.split(key, 2))
         return lax.complex(real, imag)
     return jr.uniform(key, shape, kind, -lim, lim)
+
+
+def at_least_float32(dtype: DTypeLike) -> Any:
+    """The dtype in which to compute statistics of arrays of `dtype`."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(dtype, jnp.float32)
 
 
 def checked_size(layer: str, name: str, size: Any, *, scalar: bool = False) -> Any:
