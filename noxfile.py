@@ -36,7 +36,7 @@ OLDEST_PYTHON, *NEWER_PYTHONS = nox.project.python_versions(PROJECTS["equinox"])
 
 PEER = "equinox==0.13.8"  # never beside ours: both are imported as `equinox`
 
-BEHAVIOUR = ["pytree", "filter", "nn", "equinox", "laws", "soak", "torture"]
+BEHAVIOUR = ["pytree", "filter", "nn", "equinox", "laws", "parity", "soak", "torture"]
 """Folders of tests that ask what installed packages do; the others look at the sources too."""
 
 REFUSE_IMPORTABLE = """
@@ -223,6 +223,13 @@ def soak(session: nox.Session) -> None:
     session.install(*package_paths(editable=True), *group("test"))
     environment = {"EQX_SOAK_ROUNDS": os.environ.get("EQX_SOAK_ROUNDS", "1000")}
     session.run("pytest", "-n", "2", *folders("soak"), *session.posargs, env=environment)
+
+
+@nox.session(python=OLDEST_PYTHON)
+def parity(session: nox.Session) -> None:
+    """Hold every layer that PyTorch has too against PyTorch, forward and gradients."""
+    session.install(*package_paths(editable=False), *group("test", "parity"))
+    session.run("pytest", "-n", "2", *folders("parity"), *session.posargs)
 
 
 @nox.session

@@ -71,7 +71,8 @@ class Plan:
 
     def rows(self) -> dict[str, Row]:
         """Give the rows whose title holds what was asked for."""
-        return {name: row for name, row in ROWS.items() if self.only in row.title}
+        rows = {name: row for name, row in ROWS.items() if not (self.quick and row.full)}
+        return {name: row for name, row in rows.items() if self.only in row.title}
 
     def families(self) -> dict[str, Family]:
         """Give the families whose title holds what was asked for."""

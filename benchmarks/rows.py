@@ -25,6 +25,7 @@ class Row:
     limit: float | None = None
     against: str = "plain"
     slow: bool = False  # one measurement takes a second or so: fewer rounds in a quick run
+    full: bool = False  # left out of a quick run
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,41 @@ def _eager_and_traced(name: str, title: str) -> dict[str, Row]:
         f"{name}_traced": Row(f"{title}, traced", "ms", limit=1.5),
     }
 
+
+WAYS = {
+    "forward_eager": "eager",
+    "forward_traced": "traced",
+    "forward_compiled": "compiled",
+    "gradient_eager": "gradient, eager",
+    "gradient_traced": "gradient, traced",
+    "gradient_compiled": "gradient, compiled",
+}
+"""How each layer is measured."""
+
+LAYERS = {
+    "linear": "Linear",
+    "mlp": "MLP of 9 layers",
+    "conv": "Conv2d, 3x3, 8 to 16 channels, 16x16",
+    "grouped_conv": "Conv2d of 4 groups, the same",
+    "conv_transpose": "ConvTranspose2d, the same, stride 2",
+    "conv_transpose_3d": "ConvTranspose3d, 3x3x3, 4 to 8 channels, 6x6x6, stride 2",
+    "max_pool": "MaxPool2d, 3x3, stride 2",
+    "avg_pool": "AvgPool2d, 3x3, stride 2",
+    "adaptive_pool": "AdaptiveAvgPool2d, 16x16 to 5x5",
+    "layer_norm": "LayerNorm of 256",
+    "rms_norm": "RMSNorm of 256",
+    "group_norm": "GroupNorm, 4 groups, 8x16x16",
+    "batch_norm": "BatchNorm, batch of 16, 8x16x16",
+    "spectral_norm": "SpectralNorm of a Linear",
+    "weight_norm": "WeightNorm of a Linear",
+    "attention": "MultiheadAttention, 4 heads, 64 tokens of 64",
+    "rotary": "RotaryPositionalEmbedding, 64 tokens of 64",
+    "embedding": "Embedding",
+    "prelu": "PReLU",
+    "gru": "GRUCell",
+    "lstm": "LSTMCell",
+    "dropout": "Dropout",
+}
 
 # By topic, as the modules of each side are; a new row needs an entry here and a function there.
 TOPICS: dict[str, dict[str, Row]] = {
@@ -88,6 +124,11 @@ TOPICS: dict[str, dict[str, Row]] = {
         **_eager_and_traced("jvp", "jvp of it"),
         **_eager_and_traced("vjp", "vjp of it"),
         **_eager_and_traced("scan", "scan with it as the carry"),
+    },
+    "layers": {
+        f"{layer}_{way}": Row(f"layer {title}, {how}", limit=1.0, against="peer", full=True)
+        for layer, title in LAYERS.items()
+        for way, how in WAYS.items()
     },
     "filters": {
         "partition": Row("partition", limit=1 / 3, against="peer"),

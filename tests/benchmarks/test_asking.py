@@ -38,7 +38,7 @@ def test_a_round_asks_for_every_row_and_later_ones_not_for_what_is_slow():
     from asking import Plan, measure_rows
     from rows import ROWS
 
-    process = Prepared({"plain": iter(range(100))})
+    process = Prepared({"plain": iter(range(1000))})
     figures = measure_rows(places_of(process, "plain"), Plan(rounds=3, slow=1))
     assert list(figures) == list(ROWS)
     slow = sum(row.slow for row in ROWS.values())
@@ -54,6 +54,9 @@ def test_a_quick_run_asks_for_less():
     family = FAMILIES["leaves"]
     assert Plan(15, 15).sizes(family) == [10, 100, 1_000, 10_000]
     assert Plan(5, 3, quick=True).sizes(family) == [10, 100, 1_000]
+    left_out = set(Plan(15, 15).rows()) - set(Plan(5, 3, quick=True).rows())
+    assert "attention_forward_compiled" in left_out
+    assert "flatten" not in left_out
 
 
 def test_only_what_is_asked_for_is_measured():

@@ -69,7 +69,10 @@ def test_every_page_is_in_the_index():
 
 @pytest.mark.parametrize(
     "module",
-    [f"eqx_filter.{room}" for room in ("checkpoints", "debug", "errors", "transforms")],
+    [
+        "eqx_nn",
+        *(f"eqx_filter.{room}" for room in ("checkpoints", "debug", "errors", "transforms")),
+    ],
 )
 def test_every_public_name_is_in_some_page(module):
     names = importlib.import_module(module).__all__

@@ -24,7 +24,15 @@ def load(name):
 
 def test_every_example_is_tested():
     tested = {"train_digits", "train_mlp", "frozen_layer", "build_model", "train_rnn"}
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
+    tested |= {"train_digits_conv", "train_digits_rnn"}
+    shared = {"digits"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested | shared
+
+
+@pytest.fixture(autouse=True)
+def beside_each_other(monkeypatch):
+    """A script finds what lies beside it."""
+    monkeypatch.syspath_prepend(EXAMPLES)
 
 
 def test_train_mlp():
@@ -66,6 +74,22 @@ def test_spirals_turn_as_they_are_labelled():
     before, after = points[:, :-1], points[:, 1:]
     turns = before[..., 0] * after[..., 1] - before[..., 1] * after[..., 0]  # > 0: anticlockwise
     np.testing.assert_array_equal(turns.sum(axis=1) > 0, anticlockwise == 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "least"),
+    [
+        ("train_digits_conv", {"steps": 120, "width": 8}, 0.9),
+        ("train_digits_rnn", {"steps": 200, "hidden_size": 32}, 0.8),
+    ],
+)
+def test_other_readers_of_digits(name, settings, least, tmp_path, capsys):
+    accuracy = load(name).main(**settings, output=tmp_path)
+    assert accuracy > least
+    assert f"test accuracy: {accuracy:.2%} on 450 digits" in capsys.readouterr().out
+    [picture] = tmp_path.iterdir()
+    assert picture.suffix == ".png"
+    assert picture.stat().st_size > 10_000
 
 
 class TestTrainDigits:

@@ -32,6 +32,27 @@ assert nn.inference_mode(model)(x, key=key).shape == (3,)
 assert jax.vmap(nn.Linear(3, 4, key=key))(jnp.ones((5, 3))).shape == (5, 4)
 assert jax.vmap(lambda k: nn.GRUCell(3, 4, key=k))(jax.random.split(key)).bias.shape == (2, 12)
 assert ef.filter_grad(lambda m: m(x).sum())(nn.MLP(3, 2, 4, 1, key=key)).activation is None
+image = jnp.ones((2, 6, 5))
+assert nn.Conv2d(2, 4, 3, groups=2, key=key)(image).shape == (4, 4, 3)
+assert nn.ConvTranspose2d(2, 3, 3, 2, key=key)(image).shape == (3, 13, 11)
+assert nn.MaxPool2d(2)(image).shape == (2, 5, 4)
+assert nn.AvgPool2d(2, use_ceil=True)(image).shape == (2, 5, 4)
+assert nn.AdaptiveAvgPool2d(2)(image).shape == (2, 2, 2)
+assert nn.LayerNorm((2, 6, 5))(image).shape == nn.RMSNorm((2, 6, 5))(image).shape == (2, 6, 5)
+assert nn.GroupNorm(1, 2)(image, "state")[1] == "state"
+norm, state = nn.make_with_state(nn.BatchNorm)(2, "batch", mode="ema")
+mapped = jax.vmap(norm, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
+assert mapped(image[None], state)[0].shape == (1, 2, 6, 5)
+norm, state = nn.make_with_state(nn.SpectralNorm)(nn.Linear(3, 4, key=key), "weight", key=key)
+assert norm(x, state)[0].shape == nn.WeightNorm(nn.Linear(3, 4, key=key))(x).shape == (4,)
+tokens = jnp.ones((5, 4))
+attention = nn.MultiheadAttention(2, 4, dropout_p=0.5, key=key)
+assert attention(tokens, tokens, tokens, np.ones((5, 5), bool), key=key).shape == (5, 4)
+assert nn.RotaryPositionalEmbedding(4)(tokens).shape == (5, 4)
+assert nn.Embedding(3, 4, key=key)(2).shape == nn.Embedding(3, 4, key=key)(np.int64(2)).shape
+assert nn.PReLU()(x).shape == (3,)
+tied = nn.Shared((nn.Linear(3, 4, key=key), jnp.ones(())), lambda p: p[1], lambda p: p[0].bias[0])
+assert nn.from_torch(tied, nn.to_torch(tied))[1].missing == ()
 assert jax.eval_shape(lambda k: nn.LSTMCell(3, 4, key=k), key).bias.shape == (16,)
 """
 

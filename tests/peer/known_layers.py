@@ -6,6 +6,10 @@ SIZE = "A size is an integer that is not negative, and named where it is not."
 NUMPY_SIZE = "A NumPy integer is a size like any other, and kept as an `int`."
 SHAPE = "The shape is compared with the one that the layer has."
 INTEGERS = "The peer rounds the normalised values back to integers."
+SPATIAL = "A number for an axis that is out of range is refused by name when the layer is built."
+PAIRS = "A pair for one axis and a number for another are paddings, and lists are tuples."
+ZERO_AXES = "Without spatial axes, a layer acts on channels alone."
+NO_BIAS = "A bias that was set to None is left out."
 IMAGINARY = "The mean square of complex numbers is that of their absolute values."
 NARROW = "Statistics are computed in float32, and kept in the dtype of the layer."
 
@@ -92,4 +96,104 @@ LAYERS: dict[str, tuple[str, str]] = {
         "The power iteration of a complex matrix needs its conjugate.",
     ),
     "stateful.weight_norm[equality]": ("beyond", "Equal arguments make equal layers."),
+    **each(
+        "attention.mistake",
+        [
+            "negative heads",
+            "dropout_p of 2",
+            "output_size of -1",
+            "qk_size of -1",
+            "vo_size of -1",
+        ],
+        "refused",
+        "A size or a probability out of range is refused by name.",
+    ),
+    "attention.mistake[no keys]": ("beyond", "Queries without keys have zeros as results."),
+    "embeddings.mistake[rotary of 2.0]": ("refused", SIZE),
+    "embeddings.rotation[two thetas]": (
+        "wrong",
+        "The peer keeps the angles of the first `theta` for all that have the same size.",
+    ),
+    **each(
+        "conv.mistake",
+        [
+            "num_spatial_dims of -1",
+            "out_channels of -2",
+            "kernel_size of 0",
+            "kernel_size of -1",
+            "stride of 0",
+            "dilation of 0",
+            "groups of 0",
+        ],
+        "refused",
+        SPATIAL,
+    ),
+    **each("conv.mistake", ["kernel_size of NumPy", "padding of NumPy"], "quiet", NUMPY_SIZE),
+    **each("conv.mistake", ["padding of pair and number", "padding of lists"], "beyond", PAIRS),
+    **{
+        f"conv.{topic}[Conv3d, mixed]": ("beyond", PAIRS)
+        for topic in ("layer", "result", "gradient", "compiled_and_mapped")
+    },
+    "conv.mistake[in_channels of 0]": ("beyond", "An empty input is an input."),
+    "conv.mistake[bias taken away]": ("beyond", NO_BIAS),
+    **each(
+        "conv_transpose.mistake",
+        [
+            "num_spatial_dims of -1",
+            "out_channels of -2",
+            "kernel_size of 0",
+            "kernel_size of -1",
+            "dilation of 0",
+            "groups of 3",
+            "groups of 0",
+            "padding of triples",
+        ],
+        "refused",
+        SPATIAL,
+    ),
+    **each(
+        "conv_transpose.mistake", ["kernel_size of NumPy", "padding of NumPy"], "quiet", NUMPY_SIZE
+    ),
+    **each(
+        "conv_transpose.mistake",
+        ["padding of pair and number", "padding of lists"],
+        "beyond",
+        PAIRS,
+    ),
+    "conv_transpose.mistake[in_channels of 0]": ("beyond", "An empty input is an input."),
+    "conv_transpose.mistake[bias taken away]": ("beyond", NO_BIAS),
+    **{
+        f"conv_transpose.{topic}[ConvTranspose in 0 dimensions]": ("beyond", ZERO_AXES)
+        for topic in ("result", "gradient", "compiled_and_mapped")
+    },
+    **{
+        f"pool.{topic}[AdaptivePool in 0 dimensions]": ("beyond", ZERO_AXES)
+        for topic in ("result", "forward_derivative")
+    },
+    **each(
+        "pool.mistake",
+        [
+            "num_spatial_dims of -1",
+            "kernel_size of 0",
+            "kernel_size of -1",
+            "kernel_size of one",
+            "stride of 0",
+            "stride of -1",
+            "stride of one",
+            "target_shape of 0",
+            "target_shape of -1",
+        ],
+        "refused",
+        SPATIAL,
+    ),
+    **each("pool.mistake", ["kernel_size of NumPy", "target_shape of NumPy"], "quiet", NUMPY_SIZE),
+    **each(
+        "pool.mistake", ["padding of pair and number", "target_shape of a list"], "beyond", PAIRS
+    ),
+    **each(
+        "pool.mistake",
+        ["adaptive operation of first", "adaptive operation of deviation"],
+        "wrong",
+        "The peer applies the operation a second time to what it gave.",
+    ),
 }

@@ -2,22 +2,30 @@
 
 from typing import Any
 
+from . import attention, convolutions, pools, torch
 from ._batch_norm import BatchNorm
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
+from ._embedding import Embedding
 from ._linear import Identity, Linear
 from ._mlp import MLP
 from ._mode import inference_mode
 from ._norm import GroupNorm, LayerNorm, RMSNorm
+from ._prelu import PReLU
 from ._reparametrise import SpectralNorm, WeightNorm
 from ._rnn import GRUCell, LSTMCell
 from ._shared import Shared
 from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
+from .attention import *  # noqa: F403 - the names in its `__all__`
+from .convolutions import *  # noqa: F403 - the names in its `__all__`
+from .pools import *  # noqa: F403 - the names in its `__all__`
+from .torch import *  # noqa: F403 - the names in its `__all__`
 
 __all__ = [
     "MLP",
     "BatchNorm",
     "Dropout",
+    "Embedding",
     "GRUCell",
     "GroupNorm",
     "Identity",
@@ -25,6 +33,7 @@ __all__ = [
     "Lambda",
     "LayerNorm",
     "Linear",
+    "PReLU",
     "RMSNorm",
     "Sequential",
     "Shared",
@@ -37,6 +46,10 @@ __all__ = [
     "inference_mode",
     "make_with_state",
 ]
+__all__ += attention.__all__
+__all__ += convolutions.__all__
+__all__ += pools.__all__
+__all__ += torch.__all__
 
 
 def __getattr__(name: str) -> Any:

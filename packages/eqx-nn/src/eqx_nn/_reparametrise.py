@@ -115,7 +115,7 @@ def _power_iteration(
     u: Inexact[Array, " out"],
     v: Inexact[Array, " in"],
     steps: int,
-    eps: float,
+    eps: Any,
 ) -> tuple[Inexact[Array, " out"], Inexact[Array, " in"]]:
     matrix = lax.stop_gradient(matrix)
     for _ in range(steps):
@@ -124,7 +124,7 @@ def _power_iteration(
     return u, v
 
 
-def _unit(vector: Array, eps: float) -> Array:
+def _unit(vector: Array, eps: Any) -> Array:
     length = jnp.linalg.norm(vector)
     return vector / jnp.maximum(length, jnp.asarray(eps, length.dtype))
 

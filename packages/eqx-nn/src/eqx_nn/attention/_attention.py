@@ -1,0 +1,321 @@
+"""`MultiheadAttention`, and the attention of a single head.
+
+The pieces are compiled once for each set of shapes, so that a call outside of `jax.jit` costs a
+few dispatches, and without dropout and `process_heads` one.
+"""
+
+import functools
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Bool, Inexact, PRNGKeyArray, Shaped
+
+from eqx_pytree import Module, field
+
+from .._dropout import Dropout, Flag, Probability
+from .._init import at_least_float32
+from .._linear import Linear
+from ._checks import attention_sizes, check_inputs, check_mask, check_one_head, processed
+
+Heads = Inexact[Array, "length num_heads size"]
+ProcessHeads = Callable[[Heads, Heads, Heads], tuple[Heads, Heads, Heads]]
+Parameters = tuple[Array, Array | None]
+
+
+class MultiheadAttention(Module):
+    """Attention of queries to keys and values, in several heads side by side.
+
+    With `Q`, `K`, `V` the sequences of queries, keys and values, head `i` of `num_heads` is
+
+        head_i = softmax((Q W_i^Q) (K W_i^K)^T / sqrt(qk_size)) (V W_i^V)
+
+    and the result is the heads, one after the other, times `W^O`: equations (1) and those of
+    section 3.2.2 of Vaswani et al. (2017, "Attention Is All You Need"). The matrices of all heads
+    are the layers `query_proj`, `key_proj`, `value_proj` and `output_proj`. Dropout is applied to
+    what the softmax gives. The softmax is computed in at least float32, all else in the dtype of
+    the inputs and weights.
+    """
+
+    query_proj: Linear
+    key_proj: Linear
+    value_proj: Linear
+    output_proj: Linear
+    dropout: Dropout
+    num_heads: int = field(static=True)
+    query_size: int = field(static=True)
+    key_size: int = field(static=True)
+    value_size: int = field(static=True)
+    output_size: int = field(static=True)
+    qk_size: int = field(static=True)
+    vo_size: int = field(static=True)
+    use_query_bias: bool = field(static=True)
+    use_key_bias: bool = field(static=True)
+    use_value_bias: bool = field(static=True)
+    use_output_bias: bool = field(static=True)
+
+    def __init__(
+        self,
+        num_heads: int,
+        query_size: int,
+        key_size: int | None = None,
+        value_size: int | None = None,
+        output_size: int | None = None,
+        qk_size: int | None = None,
+        vo_size: int | None = None,
+        use_query_bias: bool = False,
+        use_key_bias: bool = False,
+        use_value_bias: bool = False,
+        use_output_bias: bool = False,
+        dropout_p: Probability = 0.0,
+        inference: Flag = False,
+        dtype: DTypeLike | None = None,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the first weights, as four [`Linear`][] layers do.
+
+        **Arguments:**
+
+        - `num_heads`: number of heads.
+        - `query_size`: size of one query.
+        - `key_size`, `value_size`, `output_size`: sizes of one key, one value and one result;
+            `query_size` unless given.
+        - `qk_size`, `vo_size`: sizes, in one head, of a projected query or key and of a projected
+            value; `query_size // num_heads` unless given.
+        - `use_query_bias`, `use_key_bias`, `use_value_bias`, `use_output_bias`: whether the four
+            projections add a bias.
+        - `dropout_p`, `inference`: of the [`Dropout`][] of the attention weights.
+        - `dtype`: of weights and biases; float32 unless given (float64 in JAX's 64-bit mode).
+        - `key`: a PRNG key for the first weights.
+
+        **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one, for
+        a `dtype` that is neither floating nor complex and for a `dropout_p` outside 0 to 1;
+        `ZeroDivisionError` for a `num_heads` of zero that has to divide `query_size`.
+        """
+        size = attention_sizes(
+            num_heads,
+            query_size=query_size,
+            key_size=key_size,
+            value_size=value_size,
+            output_size=output_size,
+            qk_size=qk_size,
+            vo_size=vo_size,
+        )
+        qk, vo = (size["num_heads"] * size[name] for name in ("qk_size", "vo_size"))
+        q_key, k_key, v_key, out_key = jax.random.split(key, 4)
+        self.query_proj = Linear(size["query_size"], qk, use_query_bias, dtype, key=q_key)
+        self.key_proj = Linear(size["key_size"], qk, use_key_bias, dtype, key=k_key)
+        self.value_proj = Linear(size["value_size"], vo, use_value_bias, dtype, key=v_key)
+        self.output_proj = Linear(vo, size["output_size"], use_output_bias, dtype, key=out_key)
+        self.dropout = Dropout(dropout_p, inference)
+        self.num_heads = size["num_heads"]
+        self.query_size = size["query_size"]
+        self.key_size = size["key_size"]
+        self.value_size = size["value_size"]
+        self.output_size = size["output_size"]
+        self.qk_size = size["qk_size"]
+        self.vo_size = size["vo_size"]
+        self.use_query_bias = use_query_bias
+        self.use_key_bias = use_key_bias
+        self.use_value_bias = use_value_bias
+        self.use_output_bias = use_output_bias
+
+    @jax.named_scope("eqx.nn.MultiheadAttention")
+    def __call__(
+        self,
+        query: Shaped[Array, "q_length query_size"],
+        key_: Shaped[Array, "kv_length key_size"],
+        value: Shaped[Array, "kv_length value_size"],
+        mask: Bool[ArrayLike, "q_length kv_length"]
+        | Bool[ArrayLike, "num_heads q_length kv_length"]
+        | None = None,
+        *,
+        key: PRNGKeyArray | None = None,
+        inference: Flag | None = None,
+        deterministic: Flag | None = None,
+        process_heads: ProcessHeads | None = None,
+    ) -> Inexact[Array, "q_length output_size"]:
+        """Attend from each query to all keys; the result has shape `(q_length, output_size)`.
+
+        **Arguments:**
+
+        - `query`: of shape `(q_length, query_size)`.
+        - `key_`, `value`: of shapes `(kv_length, key_size)` and `(kv_length, value_size)`.
+        - `mask`: of shape `(q_length, kv_length)`, or `(num_heads, q_length, kv_length)` for a
+            mask of each head. Where it is `False`, the query does not attend to the key. A query
+            that may attend to no key attends to all of them alike.
+        - `key`: a PRNG key for the dropout; not needed at inference or if `dropout_p` is zero.
+        - `inference`: takes the place of `dropout.inference`.
+        - `deterministic`: the old name of `inference`; it warns, and wins.
+        - `process_heads`: a function of the projected queries, keys and values, called before the
+            attention. Their shapes are `(q_length, num_heads, qk_size)`,
+            `(kv_length, num_heads, qk_size)` and `(kv_length, num_heads, vo_size)`; the function
+            returns three arrays of these shapes. [`RotaryPositionalEmbedding`][] is for this.
+
+        The dtype is that to which inputs and weights promote.
+
+        **Raises:** `ValueError` for inputs that are no matrices, for `key_` and `value` of unequal
+        length, for a mask of another shape, and for a `process_heads` that changes shapes;
+        `TypeError` for inputs of another size; `AttributeError` for inputs that are no arrays;
+        `RuntimeError` if a `key` is needed and not given.
+        """
+        if deterministic is not None:
+            message = "`deterministic` is the deprecated name of `inference`; pass `inference=`."
+            warnings.warn(message, stacklevel=3)
+            inference = deterministic
+        projections = self.query_proj, self.key_proj, self.value_proj, self.output_proj
+        plain = [_parameters(layer) for layer in projections]
+        check_inputs(query, key_, value, plain)
+        check_mask("MultiheadAttention", mask, query, key_, self.num_heads)
+        drops = _drops(self.dropout, inference)
+        if not (drops or process_heads is not None or None in plain):
+            return _attention(plain, (query, key_, value), mask, self.num_heads)
+        q, k, v = (
+            _split(_project(layer, parameters, x), self.num_heads)
+            for layer, parameters, x in zip(projections, plain, (query, key_, value), strict=False)
+        )
+        if process_heads is not None:
+            q, k, v = processed(process_heads, q, k, v)
+        weights = _weights(q, k, mask)
+        if drops:
+            weights = _dropped(self.dropout, weights, key, inference)
+        return _project(self.output_proj, plain[3], _combine(weights, v))
+
+
+def dot_product_attention(
+    query: Shaped[Array, "q_length qk_size"],
+    key_: Shaped[Array, "kv_length qk_size"],
+    value: Shaped[Array, "kv_length v_size"],
+    mask: Bool[ArrayLike, "q_length kv_length"] | None = None,
+    dropout: Dropout | None = None,
+    *,
+    key: PRNGKeyArray | None = None,
+    inference: Flag | None = None,
+) -> Inexact[Array, "q_length v_size"]:
+    """Attend from each query to all keys, in a single head.
+
+    This is equation (1) of Vaswani et al. (2017, "Attention Is All You Need"):
+    `softmax(query key_^T / sqrt(qk_size)) value`, of shape `(q_length, v_size)`. `mask` is as in
+    [`dot_product_attention_weights`][]. `dropout` is applied to the weights, with `key` and
+    `inference`.
+
+    **Raises:** `ValueError` for inputs and masks of wrong shapes, `AttributeError` for what is no
+    array, `RuntimeError` if a `key` is needed and not given.
+    """
+    check_one_head("dot_product_attention", query, key_, value)
+    check_mask("dot_product_attention", mask, query, key_)
+    if dropout is None or not _drops(dropout, inference):
+        return _single(query, key_, value, mask)
+    weights = dropout(_single_weights(query, key_, mask), key=key, inference=inference)
+    return _single_combine(weights, value)
+
+
+def dot_product_attention_weights(
+    query: Shaped[Array, "q_length qk_size"],
+    key: Shaped[Array, "kv_length qk_size"],
+    mask: Bool[ArrayLike, "q_length kv_length"] | None = None,
+) -> Inexact[Array, "q_length kv_length"]:
+    """`softmax(query key^T / sqrt(qk_size))`, of shape `(q_length, kv_length)`.
+
+    From equation (1) of Vaswani et al. (2017, "Attention Is All You Need"). Where `mask`, of the
+    shape of the result, is `False`, the weight is zero; a row of `mask` without `True` gives equal
+    weights. The softmax is computed in at least float32; the dtype is that to which `query` and
+    `key` promote.
+
+    **Raises:** `ValueError` for inputs and masks of wrong shapes, `AttributeError` for what is no
+    array.
+    """
+    check_one_head("dot_product_attention_weights", query, key)
+    check_mask("dot_product_attention_weights", mask, query, key)
+    return _single_weights(query, key, mask)
+
+
+def _parameters(layer: Any) -> Parameters | None:
+    """`weight` and `bias` of a [`Linear`][] of matrices; `None` for any other layer."""
+    if type(layer) is not Linear or "scalar" in (layer.in_features, layer.out_features):
+        return None
+    weight, bias = layer.weight, layer.bias
+    if not isinstance(weight, jax.Array) or weight.ndim != 2:
+        return None
+    if bias is not None and not (isinstance(bias, jax.Array) and bias.shape == weight.shape[:1]):
+        return None
+    return weight, bias
+
+
+def _project(layer: Any, parameters: Parameters | None, x: Any) -> Array:
+    """Map each row of `x`."""
+    return jax.vmap(layer)(x) if parameters is None else _affine(*parameters, x)
+
+
+def _drops(dropout: Any, inference: Any) -> bool:
+    """Whether to call `dropout`: `None`, and a [`Dropout`][] that would do nothing, are not."""
+    if type(dropout) is not Dropout:
+        return dropout is not None
+    flag = dropout.inference if inference is None else inference
+    return flag is not True and not (isinstance(dropout.p, (int, float)) and dropout.p == 0)
+
+
+def _dropped(dropout: Any, weights: Array, key: Any, inference: Any) -> Array:
+    """Drop weights in each head, with a key for each."""
+    if key is None:
+        return jax.vmap(lambda x: dropout(x, key=None, inference=inference))(weights)
+    keys = jax.random.split(key, weights.shape[0])
+    return jax.vmap(lambda x, k: dropout(x, key=k, inference=inference))(weights, keys)
+
+
+@jax.jit
+def _affine(weight: Array, bias: Array | None, x: Array) -> Array:
+    y = jnp.tensordot(weight, x, ((1,), (1,))).T  # (length, out_features)
+    return y if bias is None else y + bias[None]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _split(x: Array, num_heads: int) -> Heads:
+    length, size = x.shape
+    return jnp.reshape(x, (length, num_heads, -1 if x.size else size // num_heads))
+
+
+@jax.jit
+def _weights(q: Heads, k: Heads, mask: Any) -> Inexact[Array, "num_heads q_length kv_length"]:
+    logits = jnp.einsum("shd,Shd->hsS", q / math.sqrt(q.shape[-1]), k)
+    if mask is not None:
+        mask = mask if mask.ndim == 3 else mask[None]
+        logits = jnp.where(mask, logits, jnp.array(jnp.finfo(logits.dtype).min, logits.dtype))
+    return jax.nn.softmax(logits.astype(at_least_float32(logits.dtype))).astype(logits.dtype)
+
+
+@jax.jit
+def _combine(weights: Array, v: Heads) -> Inexact[Array, "length num_heads*size"]:
+    heads = jnp.einsum("hsS,Shd->hsd", weights, v)
+    num_heads, length, size = heads.shape
+    return jnp.reshape(jnp.transpose(heads, (1, 0, 2)), (length, num_heads * size))
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _attention(
+    projections: list[Parameters], inputs: tuple[Array, ...], mask: Any, num_heads: int
+) -> Inexact[Array, "q_length output_size"]:
+    """All of the layer, where nothing stands between its parts."""
+    of_inputs = zip(projections[:3], inputs, strict=True)
+    q, k, v = (_split(_affine(*parameters, x), num_heads) for parameters, x in of_inputs)
+    return _affine(*projections[3], _combine(_weights(q, k, mask), v))
+
+
+@jax.jit
+def _single_weights(query: Array, key: Array, mask: Any) -> Array:
+    return _weights(query[:, None], key[:, None], mask)[0]
+
+
+@jax.jit
+def _single_combine(weights: Array, value: Array) -> Array:
+    return jnp.einsum("sS,Sd->sd", weights, value)
+
+
+@jax.jit
+def _single(query: Array, key: Array, value: Array, mask: Any) -> Array:
+    return _single_combine(_single_weights(query, key, mask), value)

@@ -1,0 +1,142 @@
+"""What attention says of wrong sizes and shapes. Computes nothing."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .._init import checked_size
+
+Shape = tuple[int, ...]
+NAMES = ("query", "key_", "value")
+LENGTHS = ("q_length", "kv_length", "kv_length")
+
+
+def attention_sizes(num_heads: Any, **sizes: Any) -> dict[str, Any]:
+    """Return the checked sizes of a `MultiheadAttention`, with what was not given filled in.
+
+    **Raises** what `checked_size` does, and `ZeroDivisionError` for no heads where a size of the
+    heads is not given.
+    """
+    heads = checked_size("MultiheadAttention", "num_heads", num_heads)
+    query_size = checked_size("MultiheadAttention", "query_size", sizes["query_size"])
+    if heads == 0 and None in (sizes["qk_size"], sizes["vo_size"]):
+        message = (
+            "`MultiheadAttention` needs a `num_heads` of at least 1 to divide `query_size` by; "
+            "got 0."
+        )
+        raise ZeroDivisionError(message)
+    checked = {"num_heads": heads}
+    for name, given in sizes.items():
+        size = given
+        if given is None:
+            size = query_size // heads if name in ("qk_size", "vo_size") else query_size
+        scalar = name == "output_size"
+        checked[name] = checked_size("MultiheadAttention", name, size, scalar=scalar)
+    return checked
+
+
+def check_inputs(query: Any, key: Any, value: Any, parameters: Sequence[Any]) -> None:
+    """Check the inputs of a `MultiheadAttention` against the weights of its projections.
+
+    `parameters` holds weight and bias of each projection, or `None` where they are not known.
+    **Raises** as `MultiheadAttention.__call__` says.
+    """
+    layer = "MultiheadAttention"
+    for index, x in enumerate((query, key, value)):
+        shape = _shape(layer, NAMES[index], x)
+        known = parameters[index]
+        size = None if known is None else known[0].shape[1]
+        if len(shape) != 2 or (size is not None and shape[1] != size):
+            told = size if size is not None else f"{NAMES[index].strip('_')}_size"
+            rule = f"`{NAMES[index]}` of shape ({LENGTHS[index]}, {told})"
+            message = f"`{layer}` expects {rule}, got shape {shape}.{_hint(shape)}"
+            raise (TypeError if len(shape) == 2 else ValueError)(message)
+    _check_lengths(layer, key, value)
+
+
+def check_one_head(function: str, query: Any, key: Any, value: Any = None) -> None:
+    """Check the inputs of the attention of a single head; `value` may be left out.
+
+    **Raises** `AttributeError` for what is no array and `ValueError` for wrong shapes.
+    """
+    key_name = "key" if value is None else "key_"
+    for name, x in {"query": query, key_name: key, "value": value}.items():
+        if name == "value" and x is None:
+            continue
+        shape = _shape(function, name, x)
+        if len(shape) != 2:
+            message = f"`{function}` expects a matrix `{name}`, got shape {shape}.{_hint(shape)}"
+            raise ValueError(message)
+    if query.shape[1] != key.shape[1]:
+        message = (
+            f"`{function}` expects `query` and `{key_name}` of equal size, of shapes "
+            f"(q_length, qk_size) and (kv_length, qk_size); got {query.shape} and {key.shape}."
+        )
+        raise ValueError(message)
+    if value is not None:
+        _check_lengths(function, key, value)
+
+
+def check_mask(layer: str, mask: Any, query: Any, key: Any, num_heads: int | None = None) -> None:
+    """Check the shape of a mask of all heads, or of one for each of `num_heads`.
+
+    **Raises** `AttributeError` for what is no array and `ValueError` for wrong shapes.
+    """
+    if mask is None:
+        return
+    shape = _shape(layer, "mask", mask)
+    expected = (query.shape[0], key.shape[0])
+    if shape == expected or (num_heads is not None and shape == (num_heads, *expected)):
+        return
+    told = f"(q_length, kv_length) = {expected}"
+    if num_heads is not None:
+        told += f" or (num_heads, q_length, kv_length) = {(num_heads, *expected)}"
+    message = f"`{layer}` expects a `mask` of shape {told}, got shape {shape}."
+    raise ValueError(message)
+
+
+def processed(process_heads: Callable[..., Any], *heads: Any) -> tuple[Any, ...]:
+    """Return what `process_heads` makes of the heads.
+
+    **Raises** `TypeError` or `ValueError` if that is not three arrays of the same shapes.
+    """
+    result = process_heads(*heads)
+    try:
+        q, k, v = result
+    except (TypeError, ValueError) as error:
+        message = f"`process_heads` must return three arrays, `(query, key, value)`: {error}."
+        raise type(error)(message) from None
+    expected = tuple(x.shape for x in heads)
+    given = tuple(getattr(x, "shape", None) for x in (q, k, v))
+    if given != expected:
+        message = (
+            "`process_heads` must return arrays of the shapes (length, num_heads, size) that it "
+            f"was given: it was given {expected} and returned {given}."
+        )
+        raise ValueError(message)
+    return q, k, v
+
+
+def _shape(layer: str, name: str, x: Any) -> Shape:
+    shape = getattr(x, "shape", None)
+    if shape is None:
+        message = (
+            f"`{layer}` expects an array `{name}`; a `{type(x).__name__}` has no attribute "
+            f"'shape'. Use `jax.numpy.asarray({name})`."
+        )
+        raise AttributeError(message)
+    return shape
+
+
+def _check_lengths(layer: str, key: Any, value: Any) -> None:
+    if key.shape[0] != value.shape[0]:
+        message = (
+            f"`{layer}` expects `key_` and `value` of equal length, got {key.shape[0]} and "
+            f"{value.shape[0]}."
+        )
+        raise ValueError(message)
+
+
+def _hint(shape: Shape) -> str:
+    if len(shape) <= 2:
+        return ""
+    return " It acts on one sequence; for a batch along the first axis, use `jax.vmap(layer)`."

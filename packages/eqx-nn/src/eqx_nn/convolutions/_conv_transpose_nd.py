@@ -1,0 +1,118 @@
+"""Transposed convolutions in one, two and three dimensions."""
+
+from jax.typing import DTypeLike
+from jaxtyping import PRNGKeyArray
+
+from ._conv import Padding, Sizes
+from ._conv_transpose import ConvTranspose
+
+
+class ConvTranspose1d(ConvTranspose):
+    """A transposed convolution in one dimension; see [`ConvTranspose`][]."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        output_padding: Sizes = 0,
+        padding: Padding = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        padding_mode: str = "ZEROS",
+        dtype: DTypeLike | None = None,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the first weights: arguments, and what is raised, are as in [`ConvTranspose`][]."""
+        super().__init__(
+            num_spatial_dims=1,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            dilation=dilation,
+            groups=groups,
+            use_bias=use_bias,
+            padding_mode=padding_mode,
+            dtype=dtype,
+            key=key,
+        )
+
+
+class ConvTranspose2d(ConvTranspose):
+    """A transposed convolution in two dimensions; see [`ConvTranspose`][]."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = (1, 1),
+        output_padding: Sizes = (0, 0),
+        padding: Padding = (0, 0),
+        dilation: Sizes = (1, 1),
+        groups: int = 1,
+        use_bias: bool = True,
+        padding_mode: str = "ZEROS",
+        dtype: DTypeLike | None = None,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the first weights: arguments, and what is raised, are as in [`ConvTranspose`][]."""
+        super().__init__(
+            num_spatial_dims=2,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            dilation=dilation,
+            groups=groups,
+            use_bias=use_bias,
+            padding_mode=padding_mode,
+            dtype=dtype,
+            key=key,
+        )
+
+
+class ConvTranspose3d(ConvTranspose):
+    """A transposed convolution in three dimensions; see [`ConvTranspose`][]."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = (1, 1, 1),
+        output_padding: Sizes = (0, 0, 0),
+        padding: Padding = (0, 0, 0),
+        dilation: Sizes = (1, 1, 1),
+        groups: int = 1,
+        use_bias: bool = True,
+        padding_mode: str = "ZEROS",
+        dtype: DTypeLike | None = None,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the first weights: arguments, and what is raised, are as in [`ConvTranspose`][]."""
+        super().__init__(
+            num_spatial_dims=3,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            dilation=dilation,
+            groups=groups,
+            use_bias=use_bias,
+            padding_mode=padding_mode,
+            dtype=dtype,
+            key=key,
+        )

@@ -1,0 +1,142 @@
+"""Weights from and to PyTorch, as plain mappings from names to arrays: it need not be installed."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from .._state import State
+from ._layers import read, write
+
+T = TypeVar("T")
+
+
+class TorchReport(NamedTuple):
+    """What [`from_torch`][] found, by PyTorch's names.
+
+    - `missing`: the model has them, and the mapping has not; they are as they were.
+    - `unexpected`: the mapping has them, and the model has not; they were left out.
+    - `reshaped`: their shapes differed from PyTorch's in axes of size one, which were taken out or
+        put in.
+    """
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    reshaped: tuple[str, ...]
+
+
+def from_torch(
+    model: T, state_dict: Mapping[str, Any], *, strict: bool = True
+) -> tuple[T, TorchReport]:
+    """Put the values of a PyTorch state dict into a model.
+
+        model, report = from_torch(model, torch_model.state_dict())
+        model, report = from_torch(model, safetensors.numpy.load_file("model.safetensors"))
+
+    A name is the path in the model with dots: attributes by name, items by index or key, the
+    layers of a `Sequential` by index alone. Each layer has the names, shapes and layouts of its
+    namesake in `torch.nn`, or of what `torch.nn.utils.parametrizations` makes of it; a cell also
+    takes those of a `torch.nn.GRU` or `LSTM` of one layer. Any other array has its own name.
+
+    **Arguments:**
+
+    - `model`: a model, or the pair `(model, state)` of `make_with_state`, whose state takes
+        running statistics.
+    - `state_dict`: from names to arrays or tensors.
+    - `strict`: whether missing and unexpected names are errors.
+
+    **Returns:** the model with the values, in the dtypes that it had, and a [`TorchReport`][].
+
+    **Raises:** `ValueError` if an entry has another shape than PyTorch gives it, or is complex
+    where the model is real, if values that the model shares differ, and, if `strict`, for missing
+    and unexpected names; the message lists them all.
+    """
+    model_alone, values = _taken_apart(model)
+    expected = write(model_alone, values)
+    given = {_without_layer(name, expected): _as_numpy(name, x) for name, x in state_dict.items()}
+    missing = tuple(name for name in expected if name not in given)
+    unexpected = tuple(name for name in given if name not in expected)
+    problems = [f"`{name}` is missing" for name in missing if strict]
+    problems += [f"`{name}` is unexpected" for name in unexpected if strict]
+    reshaped, entries = [], dict(expected)
+    for name, now in expected.items():
+        if name in given:
+            value = given[name]
+            problem = _problem(value, now)
+            if problem:
+                problems.append(f"`{name}` {problem}")
+            else:
+                entries[name] = value.reshape(now.shape).astype(now.dtype)
+                reshaped += [name] if value.shape != now.shape else []
+    if problems:
+        raise ValueError(_told(problems, unexpected))
+    model_alone = read(model_alone, entries, values)
+    report = TorchReport(missing, unexpected, tuple(reshaped))
+    return _put_together(model, model_alone, values), report
+
+
+def to_torch(model: Any) -> dict[str, np.ndarray]:
+    """The values of a model as a PyTorch state dict of NumPy arrays.
+
+        tensors = {name: torch.tensor(x) for name, x in to_torch(model).items()}
+        torch_model.load_state_dict(tensors)
+
+    **Arguments:** `model`: a model, or the pair `(model, state)` of `make_with_state`.
+
+    **Returns:** a dict with the names, shapes and layouts that [`from_torch`][] reads. The arrays
+    are copies.
+    """
+    model_alone, values = _taken_apart(model)
+    return {name: np.array(value) for name, value in write(model_alone, values).items()}
+
+
+def _is_pair(model: Any) -> bool:
+    return isinstance(model, tuple) and len(model) == 2 and isinstance(model[1], State)
+
+
+def _taken_apart(model: Any) -> tuple[Any, dict[Any, Any]]:
+    """The model, and the values of its state by marker."""
+    if not _is_pair(model):
+        return model, {}
+    values, markers = model[1].tree_flatten()
+    return model[0], dict(zip(markers, values, strict=True))
+
+
+def _put_together(like: Any, model: Any, values: dict[Any, Any]) -> Any:
+    if not _is_pair(like):
+        return model
+    return model, State.tree_unflatten(tuple(values), tuple(values.values()))
+
+
+def _without_layer(name: str, expected: Mapping[str, Any]) -> str:
+    """`torch.nn.GRU` and `LSTM` number their layers; a cell is the first."""
+    cell = name.removesuffix("_l0")
+    return cell if cell in expected else name
+
+
+def _as_numpy(name: str, value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":  # which NumPy does not have
+            value = value.float()
+    array = np.asarray(value)
+    if array.dtype == object:
+        message = f"`from_torch` needs arrays; `{name}` is a `{type(value).__name__}`."
+        raise ValueError(message)
+    return array
+
+
+def _problem(value: np.ndarray, now: np.ndarray) -> str | None:
+    sizes, expected = ([n for n in array.shape if n != 1] for array in (value, now))
+    if sizes != expected:
+        return f"has shape {value.shape} where PyTorch has {now.shape} for this layer"
+    if np.iscomplexobj(value) and not np.iscomplexobj(now):
+        return "is complex where the model is real"
+    return None
+
+
+def _told(problems: list[str], unexpected: tuple[str, ...]) -> str:
+    message = "The state dict does not fit the model: " + "; ".join(problems) + "."
+    if any(name.endswith("running_mean") for name in unexpected):
+        message += " Running statistics are in the state: give the pair `(model, state)`."
+    return message + " With `strict=False`, names may be missing or unexpected."
