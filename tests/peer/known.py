@@ -6,6 +6,7 @@ difference that no entry explains is a bug of ours.
 
 from entries import each
 from known_layers import LAYERS
+from known_toolkit import TOOLKIT
 
 STATIC_MODULES = [
     "Modules of static 1 and 1.0",
@@ -347,4 +348,5 @@ KNOWN: dict[str, tuple[str, str]] = {
         "It is a leaf of another type; the peer's error is of the structure.",
     ),
     **LAYERS,
+    **TOOLKIT,
 }

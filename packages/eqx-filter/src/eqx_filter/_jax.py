@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 import jax.tree_util as jtu
+from jax.core import ShapedArray
+from jax.interpreters import ad
 
 from ._predicates import is_none
 
@@ -54,3 +56,37 @@ def device_count(context: Any) -> int:
 def keep_alive(context: Any, held: Any) -> None:
     """Hold something for as long as the program lives that a lowering rule works at."""
     context.module_context.add_keepalive(held)
+
+
+def zero_tangent(x: Any) -> ad.Zero:
+    """The symbolic zero that is a tangent of `x`; JAX has moved its own word for it twice."""
+    aval = x if isinstance(x, ShapedArray) else _aval_of(x)
+    return ad.Zero(aval.to_tangent_aval())
+
+
+def _aval_of(x: Any) -> Any:
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
+    return jax.typeof(x)
+
+
+def resized_aval(aval: Any, shape: tuple[int, ...]) -> Any:
+    """An abstract value with another shape; what it varies over under `shard_map` stays.
+
+    The words for the latter are JAX's own; where they change, it is forgotten.
+    """
+    resized = ShapedArray(shape, aval.dtype, weak_type=aval.weak_type)
+    for name in ("vma", "manual_axis_type"):
+        if getattr(aval, name, None):
+            return resized.update(**{name: getattr(aval, name)})
+    return resized
+
+
+def bind_with(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
+    """Bind a primitive with the parameters of an equation, as `jax.core.eval_jaxpr` does.
+
+    Until JAX 0.9 the functions of a call came beside the parameters, and then among them.
+    """
+    bound = primitive.get_bind_params(params)
+    functions, bound = bound if isinstance(bound, tuple) else ((), bound)
+    return primitive.bind(*functions, *operands, **bound)

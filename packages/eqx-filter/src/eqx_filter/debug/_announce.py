@@ -8,6 +8,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .._predicates import is_array
+from ..primitives import register_impl_finalisation
 from ..transforms._naming import refuse_uncallable
 
 _Tree = TypeVar("_Tree")
@@ -106,3 +107,4 @@ batching.primitive_batchers[announce_jaxpr_p] = _batch
 ad.primitive_jvps[announce_jaxpr_p] = _differentiate
 ad.primitive_transposes[announce_jaxpr_p] = _transpose
 mlir.register_lowering(announce_jaxpr_p, _lower)
+register_impl_finalisation(announce_jaxpr_p)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
@@ -39,9 +40,9 @@ def _make(name: str, reduce: Callable[[jax.Array], jax.Array]) -> Primitive:
         [x] = operands
         return primitive.bind(x), None
 
-    def shape(x: Any) -> jax.core.ShapedArray:
+    def shape(x: Any) -> ShapedArray:
         dtype = jax.eval_shape(reduce, jax.ShapeDtypeStruct(x.shape, x.dtype)).dtype
-        return jax.core.ShapedArray((), dtype)
+        return ShapedArray((), dtype)
 
     primitive.def_impl(reduce)
     primitive.def_abstract_eval(shape)

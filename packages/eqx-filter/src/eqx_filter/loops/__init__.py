@@ -1,0 +1,16 @@
+"""Loops by how they are differentiated, and arrays that loops write element by element."""
+
+from ._buffers import Buffer, MaybeBuffer, buffer_at_set
+from ._scan import scan, scan_trick
+from ._select import select_if_vmap_p
+from ._while import while_loop
+
+__all__ = [
+    "Buffer",
+    "MaybeBuffer",
+    "buffer_at_set",
+    "scan",
+    "scan_trick",
+    "select_if_vmap_p",
+    "while_loop",
+]

@@ -1,0 +1,107 @@
+"""Arrays that a loop writes element by element: they are not copied, compared or kept each step."""
+
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from ._select import select_if_vmap
+
+T = TypeVar("T")
+
+
+class MaybeBuffer(Generic[T]):
+    """An annotation: an array, or the [`Buffer`][] that stands for one in a loop."""
+
+
+class Buffer:
+    """What stands in a loop for an array that is named in `buffers`.
+
+    It can be read, `buffer[i]`, and written, `buffer = buffer.at[i].set(x, pred=True)`. Each place
+    is to be written once at most, and not read before that: a gradient looks at the finished array.
+    """
+
+    def __init__(self, array: Any, pred: Any) -> None:
+        self._array = array
+        self._pred = pred
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> Any:
+        """Of the array."""
+        return self._array.dtype
+
+    @property
+    def size(self) -> int:
+        """Of the array."""
+        return self._array.size
+
+    def __getitem__(self, item: Any) -> jax.Array:
+        return self._array[item]
+
+    @property
+    def at(self) -> "_At":
+        """As of an array; `.at[i].set(x)` alone."""
+        return _At(self)
+
+    def __repr__(self) -> str:
+        return f"Buffer({self.dtype.name}{list(self.shape)})"
+
+
+jax.tree_util.register_pytree_node(
+    Buffer,
+    lambda buffer: ((buffer._array, buffer._pred), None),
+    lambda _, children: Buffer(*children),
+)
+
+
+class _At:
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
+
+    def __getitem__(self, item: Any) -> "_Place":
+        return _Place(self._buffer, item)
+
+
+class _Place:
+    def __init__(self, buffer: Buffer, item: Any) -> None:
+        self._buffer = buffer
+        self._item = item
+
+    def set(self, x: Any, *, pred: Any = True, **kwargs: Any) -> Buffer:
+        """The buffer with `x` there, unless `pred` is False."""
+        array, here = self._buffer._array, self._buffer._pred
+        old = array[self._item]
+        new = jnp.broadcast_to(jnp.asarray(x, array.dtype), old.shape)
+        if pred is not True:
+            new = jnp.where(pred, new, old)
+        new = select_if_vmap(here, new, old)
+        return Buffer(array.at[self._item].set(new, **kwargs), here)
+
+
+def is_buffer(node: Any) -> bool:
+    """Whether a node is a [`Buffer`][]."""
+    return isinstance(node, Buffer)
+
+
+def unwrapped(tree: Any) -> Any:
+    """The PyTree with arrays for [`Buffer`][]s."""
+    return jax.tree.map(lambda x: x._array if is_buffer(x) else x, tree, is_leaf=is_buffer)
+
+
+def buffer_at_set(buffer: Any, item: Any, x: Any, *, pred: Any = True, **kwargs: Any) -> Any:
+    """`buffer.at[item].set(x)` where `pred` is True, of an array or a [`Buffer`][].
+
+    **Arguments:** `kwargs` are those of `jax.numpy.ndarray.at[...].set`. Only what is written is
+    selected by `pred`, not the whole array.
+    """
+    if is_buffer(buffer):
+        return buffer.at[item].set(x, pred=pred, **kwargs)
+    if pred is True:
+        return buffer.at[item].set(x, **kwargs)
+    old = buffer.at[item].get(mode="clip")
+    return buffer.at[item].set(jnp.where(pred, x, old), **kwargs)

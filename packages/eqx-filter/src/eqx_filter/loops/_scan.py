@@ -1,0 +1,113 @@
+"""`scan` of a chosen kind, and `scan_trick`, which compiles a function called many times once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax import lax
+
+from ._buffers import is_buffer, unwrapped
+from ._traced import in_buffers, named_buffers
+from ._while import Kind, while_loop
+
+T = TypeVar("T")
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any,
+    length: int | None = None,
+    *,
+    buffers: Callable[[Any], Any] | None = None,
+    kind: Kind,
+    checkpoints: int | Literal["all"] | None = None,
+) -> tuple[Any, Any]:
+    """Carry a state over the leading axis of `xs`, as `jax.lax.scan` does.
+
+    **Arguments:**
+
+    - `f`: from the state and one element of `xs` to the next state and one of `ys`.
+    - `init`: the first state, a PyTree of arrays and numbers.
+    - `xs`: a PyTree of arrays of one length, or None.
+    - `length`: of `xs`; needed where there are none.
+    - `buffers`, `kind`, `checkpoints`: as in [`while_loop`][], but `"lax"` is `jax.lax.scan`, as is
+        `"checkpointed"` with `checkpoints="all"`, which keeps what each step needs.
+
+    **Returns:** the last state, and the stacked `ys`.
+
+    **Raises:** `ValueError` for another kind, and for lengths that differ or are not known; what
+    [`while_loop`][] raises.
+    """
+    if kind not in ("lax", "bounded", "checkpointed"):
+        message = f"Unrecognised kind of scan {kind!r}: use 'lax', 'bounded' or 'checkpointed'."
+        raise ValueError(message)
+    if kind == "lax" or checkpoints == "all" or _length(xs, length) == 0:
+        return lax.scan(_on_buffers(f, buffers), init, xs, length)
+    count = _length(xs, length)
+    init, xs = jax.tree.map(jnp.asarray, (init, xs))
+    first = jax.tree.map(lambda x: x[0], xs)
+    _, one_y = jax.eval_shape(_on_buffers(f, buffers), init, first)
+    ys = jax.tree.map(lambda y: jnp.zeros((count, *y.shape), y.dtype), one_y)
+
+    def body(carry: Any) -> Any:
+        i, state, ys, xs = carry
+        state, y = f(state, jax.tree.map(lambda x: x[i], xs, is_leaf=is_buffer))
+        places, structure = jtu.tree_flatten(ys, is_leaf=is_buffer)
+        news = [place.at[i].set(new) for place, new in zip(places, jax.tree.leaves(y), strict=True)]
+        return i + 1, state, jtu.tree_unflatten(structure, news), xs
+
+    _, state, ys, _ = while_loop(
+        lambda carry: carry[0] < count,
+        body,
+        (jnp.array(0, jnp.int32), init, ys, xs),
+        max_steps=count,
+        buffers=lambda carry: ([] if buffers is None else buffers(carry[1]), carry[2], carry[3]),
+        kind=kind,
+        checkpoints=checkpoints,
+    )
+    return state, ys
+
+
+def _on_buffers(f: Callable[..., Any], buffers: Callable[[Any], Any] | None) -> Callable[..., Any]:
+    """The function of a state of arrays, of which those that `buffers` gives reach it as such."""
+    if buffers is None:
+        return f
+
+    def on_arrays(state: Any, x: Any) -> Any:
+        arrays, structure = jtu.tree_flatten(state)
+        wrapped = in_buffers(arrays, named_buffers(state, buffers), jnp.array(True))
+        state, y = f(jtu.tree_unflatten(structure, wrapped), x)
+        return unwrapped(state), y
+
+    return on_arrays
+
+
+def _length(xs: Any, length: int | None) -> int:
+    lengths = {x.shape[0] for x in map(jnp.asarray, jax.tree.leaves(xs))}
+    lengths |= set() if length is None else {length}
+    if len(lengths) != 1:
+        found = ", ".join(map(str, sorted(lengths))) or "none"
+        message = f"`scan` needs one length, that of `xs` or `length`; got {found}."
+        raise ValueError(message)
+    return lengths.pop()
+
+
+def scan_trick(fn: Callable[[T], T], intermediates: Sequence[Callable[[T], T]], init: T) -> T:
+    """Call `fn` between and around the `intermediates`, and compile it once.
+
+        x = fn(init)
+        for between in intermediates:
+            x = fn(between(x))
+
+    **Arguments:** functions from a PyTree of arrays to one of equal structure, shapes and dtypes,
+    and the first of them. **Returns:** the last.
+    """
+    starts = [lambda x: x, *intermediates]
+
+    def step(x: T, i: Any) -> tuple[T, None]:
+        return fn(lax.switch(i, starts, x)), None
+
+    return lax.scan(step, jax.tree.map(jnp.asarray, init), jnp.arange(len(starts)))[0]

@@ -1,0 +1,77 @@
+"""`select_if_vmap`: the new value, or under `vmap` that of each member which is still at it.
+
+In a loop that is not batched every step that is taken counts, so nothing need be selected. Under
+`vmap` the loop goes on until all members are done, and those that are done must stay as they are.
+"""
+
+from typing import Any
+
+import jax
+import jax.core
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from ..primitives import register_impl_finalisation
+
+
+def select_if_vmap(pred: Any, new: Any, old: Any) -> jax.Array:
+    """Return `new`; under a `vmap` that maps `pred`, `old` where it is False.
+
+    `pred` has shape `()`; `new` and `old` have one shape and dtype.
+    """
+    return select_if_vmap_p.bind(pred, new, old)
+
+
+select_if_vmap_p = Primitive("select_if_vmap")
+
+
+@select_if_vmap_p.def_impl
+def _impl(pred: Any, new: Any, old: Any) -> Any:
+    return new
+
+
+@select_if_vmap_p.def_abstract_eval
+def _abstract_eval(pred: Any, new: Any, old: Any) -> Any:
+    weak = new.weak_type and old.weak_type
+    return jax.core.ShapedArray(new.shape, new.dtype, weak_type=weak)
+
+
+def _jvp(primals: Any, tangents: Any) -> Any:
+    pred, new, old = primals
+    _, by_new, by_old = tangents
+    out = select_if_vmap(pred, new, old)
+    if type(by_new) is ad.Zero and type(by_old) is ad.Zero:
+        return out, by_new
+    by_new, by_old = ad.instantiate_zeros(by_new), ad.instantiate_zeros(by_old)
+    return out, select_if_vmap(pred, by_new, by_old)
+
+
+def _transpose(ct: Any, pred: Any, new: Any, old: Any) -> Any:
+    if type(ct) is ad.Zero:
+        return None, None, None
+    zeros = jnp.zeros_like(ct)
+    of_new = select_if_vmap(pred, ct, zeros) if ad.is_undefined_primal(new) else None
+    of_old = select_if_vmap(pred, zeros, ct) if ad.is_undefined_primal(old) else None
+    return None, of_new, of_old
+
+
+def _batch(operands: Any, axes: Any) -> Any:
+    size = next(x.shape[a] for x, a in zip(operands, axes, strict=True) if a is not None)
+    pred, new, old = operands
+    new, old = (
+        batching.bdim_at_front(x, a, size) for x, a in zip((new, old), axes[1:], strict=True)
+    )
+    if axes[0] is None:
+        return select_if_vmap(pred, new, old), 0
+    pred = batching.bdim_at_front(pred, axes[0], size)
+    pred = jnp.broadcast_to(pred.reshape(-1, *[1] * (new.ndim - 1)), new.shape)
+    return lax.select(pred, new, old), 0
+
+
+ad.primitive_jvps[select_if_vmap_p] = _jvp
+ad.primitive_transposes[select_if_vmap_p] = _transpose
+batching.primitive_batchers[select_if_vmap_p] = _batch
+mlir.register_lowering(select_if_vmap_p, mlir.lower_fun(_impl, multiple_results=False))
+register_impl_finalisation(select_if_vmap_p)

@@ -1,0 +1,87 @@
+"""`while_loop`: a loop of a chosen kind, by how it is to be differentiated."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from . import _bounded, _checkpointed, _lax
+from ._traced import traced
+
+T = TypeVar("T")
+Kind = Literal["lax", "bounded", "checkpointed"]
+
+
+def while_loop(
+    cond_fun: Callable[[T], Any],
+    body_fun: Callable[[T], T],
+    init_val: T,
+    *,
+    max_steps: int | None = None,
+    buffers: Callable[[T], Any] | None = None,
+    kind: Kind,
+    checkpoints: int | None = None,
+    base: int = 16,
+) -> T:
+    """Run `val = body_fun(val)` while `cond_fun(val)`.
+
+    **Arguments:**
+
+    - `cond_fun`: from the state to a bool of shape `()`.
+    - `body_fun`: from the state to the next one, of the same structure, shapes and dtypes. Both
+        are traced once, or twice where a weak type is lost.
+    - `init_val`: the first state, a PyTree of arrays and numbers.
+    - `max_steps`: after how many steps to stop in any case.
+    - `buffers`: from a state to the arrays in it that are only written element by element, each
+        once; they reach the functions as [`Buffer`][]s, and are never copied or kept.
+    - `kind`: `"lax"` can be differentiated forwards alone. `"bounded"` needs `max_steps`, can be
+        differentiated any way and any number of times, and keeps more the more steps there may be.
+        `"checkpointed"` can be differentiated backwards once, keeps `checkpoints` states, and
+        needs one of `max_steps` and `checkpoints`.
+    - `checkpoints`: how many states to keep; unless given, so many that no step of `max_steps` is
+        taken more than three times.
+    - `base`: of `"bounded"`: how many parts a part has.
+
+    **Returns:** the last state. Under `vmap` the loop runs until all members are done, and those
+    that are done stay as they are.
+
+    **Raises:** `ValueError` for another kind, for what a kind needs, and if the body returns
+    something else; `TypeError` for a leaf that is no array and for a condition that is not one
+    bool.
+    """
+    if kind not in ("lax", "bounded", "checkpointed"):
+        message = (
+            f"Unrecognised kind of while loop {kind!r}: use 'lax', 'bounded' or 'checkpointed'."
+        )
+        raise ValueError(message)
+    if max_steps is not None and type(max_steps) is not int:
+        message = (
+            f"`max_steps` must be a Python integer, a non-negative integer, or None; got "
+            f"{max_steps!r}. A number of steps that is known at run time belongs into `cond_fun`."
+        )
+        raise ValueError(message)
+    loop = traced(cond_fun, body_fun, init_val, buffers)
+    if kind == "lax":
+        return loop.finished(_lax.run(loop, max_steps))
+    if kind == "bounded":
+        if max_steps is None or max_steps < 0:
+            message = "kind='bounded' requires `max_steps` to be specified, as a number of steps."
+            raise ValueError(message)
+        return loop.finished(_bounded.run(loop, max_steps, base))
+    return loop.finished(_checkpointed.run(loop, max_steps, _slots(max_steps, checkpoints)))
+
+
+def _slots(max_steps: int | None, checkpoints: int | None) -> int:
+    """How many states to keep: at most as many as there are steps.
+
+    With `n` of them and each step taken at most twice more, `(n + 1) (n + 2) / 2` steps can be
+    reversed (Griewank & Walther 2000, equation (2)).
+    """
+    if checkpoints is None:
+        if max_steps is None:
+            message = "kind='checkpointed' needs one of `max_steps` and `checkpoints`."
+            raise ValueError(message)
+        checkpoints = max(1, math.ceil(math.sqrt(2 * max(max_steps, 0) + 0.25) - 1.5))
+    if checkpoints < 1:
+        message = f"Must have at least one checkpoint; got `checkpoints={checkpoints!r}`."
+        raise ValueError(message)
+    return checkpoints if max_steps is None else max(1, min(checkpoints, max_steps))

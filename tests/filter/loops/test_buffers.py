@@ -1,0 +1,113 @@
+"""Buffers: what a loop writes element by element, in each kind and batched."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from eqx_filter.loops import Buffer, MaybeBuffer, buffer_at_set, while_loop
+
+KINDS = {
+    "lax": {"kind": "lax"},
+    "bounded": {"kind": "bounded", "max_steps": 6},
+    "checkpointed": {"kind": "checkpointed", "max_steps": 6},
+    "few": {"kind": "checkpointed", "checkpoints": 2},
+}
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
+def kind(request):
+    return request.param
+
+
+def powers(x, steps, **options):
+    """`x, x^2, ...`, written one after the other, each read once it is there."""
+
+    def body(state):
+        i, buffer = state
+        assert isinstance(buffer, Buffer)
+        assert (buffer.shape, buffer.dtype, buffer.size) == ((6,), jnp.float32, 6)
+        last = jnp.where(i == 0, 1.0, buffer[jnp.maximum(i - 1, 0)])
+        return i + 1, buffer.at[i].set(x * last)
+
+    start = (jnp.array(0), jnp.zeros(6))
+    return while_loop(lambda s: s[0] < steps, body, start, buffers=lambda s: s[1], **options)[1]
+
+
+def expected(x, steps):
+    return jnp.where(jnp.arange(6) < steps, x ** jnp.arange(1.0, 7), 0)
+
+
+def test_what_is_written_is_there(kind):
+    np.testing.assert_allclose(powers(2.0, 4, **kind), [2, 4, 8, 16, 0, 0])
+
+
+def test_gradients_go_through_what_is_written_and_read(kind):
+    if kind["kind"] == "lax":
+        pytest.skip("it is not differentiated backwards")
+    weights = jnp.arange(1.0, 7)
+    for steps in (0, 1, 5):
+        found = jax.grad(lambda x: (powers(x, steps, **kind) * weights).sum())(1.5)  # noqa: B023
+        other = jax.grad(lambda x: (expected(x, steps) * weights).sum())(1.5)  # noqa: B023
+        np.testing.assert_allclose(found, other, rtol=1e-5)
+
+
+def test_a_batch_writes_no_more_than_each_member_does(kind):
+    steps, xs = jnp.array([0, 2, 5]), jnp.array([1.0, 2.0, 3.0])
+    found = jax.vmap(lambda x, n: powers(x, n, **kind))(xs, steps)
+    np.testing.assert_allclose(found, jax.vmap(expected)(xs, steps), rtol=1e-6)
+    if kind["kind"] != "lax":
+        gradient = jax.vmap(jax.grad(lambda x, n: powers(x, n, **kind).sum()))(xs, steps)
+        other = jax.vmap(jax.grad(lambda x, n: expected(x, n).sum()))(xs, steps)
+        np.testing.assert_allclose(gradient, other, rtol=1e-5)
+
+
+def test_a_batch_does_not_select_between_whole_buffers():
+    program = jax.make_jaxpr(jax.vmap(lambda n: powers(2.0, n, kind="lax")))(jnp.arange(3))
+    [loop] = [eqn for eqn in program.eqns if eqn.primitive.name == "while"]
+    body = loop.params["body_jaxpr"].jaxpr
+    selected = [e.outvars[0].aval.shape for e in body.eqns if e.primitive.name == "select_n"]
+    assert (3, 6) not in selected
+    assert (3,) in selected
+
+
+def test_a_write_may_depend_on_a_predicate(kind):
+    def body(state):
+        i, buffer = state
+        return i + 1, buffer_at_set(buffer, i, 1.0, pred=i % 2 == 0)
+
+    start = (jnp.array(0), jnp.zeros(6))
+    out = while_loop(lambda s: s[0] < 5, body, start, buffers=lambda s: s[1], **kind)[1]
+    assert out.tolist() == [1, 0, 1, 0, 1, 0]
+
+
+def test_buffer_at_set_of_an_array():
+    x = jnp.zeros(3)
+    assert buffer_at_set(x, 1, 2.0).tolist() == [0, 2, 0]
+    assert buffer_at_set(x, 1, 2.0, pred=jnp.array(False)).tolist() == [0, 0, 0]
+    assert buffer_at_set(x, 5, 2.0, mode="drop", pred=True).tolist() == [0, 0, 0]
+
+
+def test_a_buffer_must_come_back_as_one(kind):
+    with pytest.raises(ValueError, match=r"buffers as `Buffer`s"):
+        while_loop(
+            lambda s: False,
+            lambda s: (s[0], jnp.zeros(2)),
+            (0, jnp.zeros(2)),
+            buffers=lambda s: s[1],
+            **kind,
+        )
+
+
+def test_buffers_are_named_by_place(kind):
+    with pytest.raises(ValueError, match=r"`buffers` must give arrays of the state"):
+        while_loop(lambda s: False, lambda s: s, (0, jnp.zeros(2)), buffers=lambda s: 3, **kind)
+    out = while_loop(lambda s: False, lambda s: s, (0, jnp.zeros(2)), buffers=lambda s: [], **kind)
+    assert out[1].tolist() == [0, 0]
+
+
+def test_a_buffer_is_a_pytree_and_says_what_it_is():
+    buffer = Buffer(jnp.zeros(3), jnp.array(True))
+    assert repr(buffer) == "Buffer(float32[3])"
+    assert isinstance(jax.tree.map(lambda x: x, buffer), Buffer)
+    assert MaybeBuffer[jax.Array] is not None

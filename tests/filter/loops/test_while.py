@@ -1,0 +1,239 @@
+"""`while_loop` of each kind against loops in Python, and its gradients against theirs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eqx_filter.loops import while_loop
+
+LAX = {"kind": "lax"}
+BOUNDED = {"kind": "bounded", "max_steps": 40}
+SMALL_BASE = {"kind": "bounded", "max_steps": 40, "base": 2}
+CHECKPOINTED = {"kind": "checkpointed", "max_steps": 40}
+FEW = {"kind": "checkpointed", "checkpoints": 3}
+KINDS = {
+    "lax": LAX,
+    "bounded": BOUNDED,
+    "small base": SMALL_BASE,
+    "checkpointed": CHECKPOINTED,
+    "few": FEW,
+}
+BACKWARDS = {name: options for name, options in KINDS.items() if name != "lax"}
+X = np.array([0.3, 1.2], np.float32)
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(params=BACKWARDS.values(), ids=BACKWARDS)
+def backwards(request):
+    return request.param
+
+
+def step(i, x, a):
+    return jnp.sin(x * a) + 0.1 * i
+
+
+def looped(x, a, steps, **options):
+    def body(state):
+        i, x = state
+        return i + 1, step(i, x, a)
+
+    return while_loop(lambda state: state[0] < steps, body, (0, x), **options)[1]
+
+
+def unrolled(x, a, steps):
+    for i in range(steps):
+        x = step(i, x, a)
+    return x
+
+
+def close(found, expected):
+    for mine, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 7, 40])
+def test_steps_are_taken_while_the_condition_holds(kind, steps):
+    close(looped(X, 1.1, steps, **kind), unrolled(X, 1.1, steps))
+
+
+def test_no_more_than_max_steps_are_taken(kind):
+    for most in (0, 1, 3):
+        options = {**kind, "max_steps": most}
+        close(looped(X, 1.1, 10, **options), unrolled(X, 1.1, most))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 9, 26])
+def test_gradients_of_state_and_closure(backwards, steps):
+    def loss(loop):
+        return lambda x, a: (loop(x, a) ** 2).sum()
+
+    expected = jax.grad(loss(lambda x, a: unrolled(x, a, steps)), (0, 1))(X, 1.1)
+    found = jax.jit(jax.grad(loss(lambda x, a: looped(x, a, steps, **backwards)), (0, 1)))
+    close(found(X, 1.1), expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 60), st.integers(1, 12))
+def test_any_number_of_steps_and_checkpoints(steps, checkpoints):
+    """The schedule changes which states are computed again, never the gradient."""
+
+    @jax.jit
+    def gradient(x, steps):
+        def loss(x):
+            return looped(x, 1.1, steps, kind="checkpointed", checkpoints=checkpoints).sum()
+
+        return jax.grad(loss)(x)
+
+    close(gradient(X, steps), jax.grad(lambda x: unrolled(x, 1.1, steps).sum())(X))
+
+
+def test_forward_derivatives():
+    for options in (LAX, BOUNDED):
+        found = jax.jvp(lambda x: looped(x, 1.1, 9, **options), (X,), (X,))  # noqa: B023
+        close(found, jax.jvp(lambda x: unrolled(x, 1.1, 9), (X,), (X,)))
+
+
+def test_second_derivatives():
+    def hessian_of(loop, outer):
+        return outer(jax.grad(lambda x: (loop(x) ** 2).sum()))(X)
+
+    expected = hessian_of(lambda x: unrolled(x, 1.1, 5), jax.jacfwd)
+    close(hessian_of(lambda x: looped(x, 1.1, 5, **BOUNDED), jax.jacrev), expected)
+    close(hessian_of(lambda x: looped(x, 1.1, 5, **CHECKPOINTED), jax.jacfwd), expected)
+
+
+def test_members_of_a_batch_stop_at_different_steps(kind):
+    steps = jnp.array([0, 3, 12, 1])
+    xs = jnp.stack([X, 2 * X, -X, X + 1])
+    found = jax.vmap(lambda x, n: looped(x, 1.1, n, **kind))(xs, steps)
+    close(found, jnp.stack([unrolled(x, 1.1, n) for x, n in zip(xs, steps.tolist(), strict=True)]))
+
+
+def test_gradients_of_a_batch(backwards):
+    steps = jnp.array([0, 3, 12, 1])
+    xs = jnp.stack([X, 2 * X, -X, X + 1])
+
+    def loss(x, a, n):
+        return (looped(x, a, n, **backwards) ** 2).sum()
+
+    found = jax.vmap(jax.grad(loss, (0, 1)), (0, None, 0))(xs, 1.1, steps)
+    for i, (x, n) in enumerate(zip(xs, steps.tolist(), strict=True)):
+        expected = jax.grad(lambda x, a: (unrolled(x, a, n) ** 2).sum(), (0, 1))(x, 1.1)  # noqa: B023
+        close([found[0][i], found[1][i]], expected)
+    total = jax.grad(lambda xs: jax.vmap(loss, (0, None, 0))(xs, 1.1, steps).sum())(xs)
+    close(total, found[0])
+
+
+def test_loops_in_loops(backwards):
+    def nested(loop):
+        def body(state):
+            i, x = state
+            return i + 1, loop(x)
+
+        return lambda x: while_loop(lambda s: s[0] < 3, body, (0, x), **backwards)[1].sum()
+
+    expected = jax.grad(lambda x: unrolled(unrolled(unrolled(x, 1.1, 4), 1.1, 4), 1.1, 4).sum())(X)
+    close(jax.grad(nested(lambda x: looped(x, 1.1, 4, **backwards)))(X), expected)
+
+
+def test_integers_complex_numbers_and_keys_are_carried(backwards):
+    def loop(z, a):
+        def body(state):
+            i, z, key, flags = state
+            return i + 1, z * (a + 1j), jax.random.split(key)[0], ~flags
+
+        start = (jnp.array(0), z, jax.random.PRNGKey(0), jnp.array([True, False]))
+        return while_loop(lambda s: s[0] < 3, body, start, **backwards)
+
+    def loss(z, a):
+        return jnp.abs(loop(z, a)[1])
+
+    expected = jax.grad(lambda z, a: jnp.abs(z * (a + 1j) ** 3), (0, 1))(1 + 2j, 0.5)
+    close(jax.grad(loss, (0, 1))(1 + 2j, 0.5), expected)
+    assert loop(1j, 0.5)[3].tolist() == [False, True]
+
+
+def test_each_function_is_traced_once(kind):
+    traces = []
+
+    def body(state):
+        traces.append("body")
+        return state[0] + 1, state[1] * 2
+
+    def cond(state):
+        traces.append("cond")
+        return state[0] < 3
+
+    while_loop(cond, body, (jnp.array(0, jnp.int32), jnp.ones(2)), **kind)
+    assert sorted(traces) == ["body", "cond"]
+
+
+def test_memory_does_not_grow_with_the_steps():
+    def temporary(steps):
+        def loss(x):
+            return looped(x, 1.1, steps, kind="checkpointed", checkpoints=5).sum()
+
+        compiled = jax.jit(jax.grad(loss)).lower(jnp.ones(1000)).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary(10_000) == temporary(10)
+    assert temporary(10) < 20 * 4 * 1000
+
+
+def test_weak_types_stay_where_they_can(kind):
+    def body(state):
+        i, x, y = state
+        return i + 1, x * jnp.float32(2), y * 2
+
+    i, x, y = while_loop(lambda s: s[0] < 3, body, (0, 1.0, 1.0), **kind)
+    assert (i.weak_type, x.weak_type, y.weak_type) == (True, False, True)
+    assert (x.dtype, float(x), float(y)) == (jnp.float32, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("body", "init", "error", "match"),
+    [
+        (lambda s: s[:1], (0, 1.0), ValueError, r"same input and output structure. Difference is"),
+        (lambda s: (s[0], jnp.ones(2)), (0, 1.0), ValueError, r"\+ \(weak_i32\[\], f32\[2\]\)"),
+        (lambda s: (s[0], 1), (0, 1.0), ValueError, r"same input and output structure"),
+        (lambda s: s, (0, "a"), TypeError, r"`init_val\[1\]` is `'a'`, which is none"),
+        (lambda s: s, {"f": jnp.sin, "i": 0}, TypeError, r"`init_val\['f'\]`"),
+    ],
+    ids=["structure", "shape", "dtype", "text", "function"],
+)
+def test_what_cannot_be_carried_is_refused(kind, body, init, error, match):
+    with pytest.raises(error, match=match):
+        while_loop(lambda s: False, body, init, **kind)
+
+
+@pytest.mark.parametrize("pred", [1, jnp.ones(2, bool), None], ids=["number", "vector", "None"])
+def test_a_condition_is_one_bool(kind, pred):
+    with pytest.raises(TypeError):
+        while_loop(lambda s: pred, lambda s: s, 0, **kind)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"kind": "foo"}, r"Unrecognised kind of while loop 'foo'"),
+        ({"kind": "bounded"}, r"requires `max_steps`"),
+        ({"kind": "bounded", "max_steps": -1}, r"requires `max_steps`"),
+        ({"kind": "checkpointed"}, r"one of `max_steps` and `checkpoints`"),
+        ({"kind": "checkpointed", "checkpoints": 0}, r"Must have at least one checkpoint"),
+        ({"kind": "lax", "max_steps": jnp.array(3)}, r"`max_steps` must be a Python integer"),
+    ],
+)
+def test_options_are_checked(options, match):
+    with pytest.raises(ValueError, match=match):
+        while_loop(lambda s: False, lambda s: s, 0, **options)
+
+
+def test_an_empty_state(kind):
+    assert while_loop(lambda s: False, lambda s: s, (), **kind) == ()
