@@ -130,10 +130,6 @@ LAYERS: dict[str, tuple[str, str]] = {
     ),
     **each("conv.mistake", ["kernel_size of NumPy", "padding of NumPy"], "quiet", NUMPY_SIZE),
     **each("conv.mistake", ["padding of pair and number", "padding of lists"], "beyond", PAIRS),
-    **{
-        f"conv.{topic}[Conv3d, mixed]": ("beyond", PAIRS)
-        for topic in ("layer", "result", "gradient", "compiled_and_mapped")
-    },
     "conv.mistake[in_channels of 0]": ("beyond", "An empty input is an input."),
     "conv.mistake[bias taken away]": ("beyond", NO_BIAS),
     **each(
