@@ -135,7 +135,9 @@ def test_siblings_form_no_cycle(projects):
 
 def test_imports_are_declared(source, projects):
     project = projects[source.package.replace("_", "-")]
-    declared = {name.replace("-", "_") for name in requirements(project)}
+    extras = project.table.get("optional-dependencies", {}).values()
+    optional = [Requirement(line).name for lines in extras for line in lines]
+    declared = {name.replace("-", "_") for name in (*requirements(project), *optional)}
     allowed = declared | COME_WITH_JAX | {project.module} | sys.stdlib_module_names
     for name, line in imported(source.tree):
         top = name.partition(".")[0]

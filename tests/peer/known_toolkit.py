@@ -52,4 +52,38 @@ TOOLKIT: dict[str, tuple[str, str]] = {
         "refused",
         ASSERTED,
     ),
+    **each(
+        "omega.with_another_thing",
+        ["numpy array", "numpy scalar", "numpy integer"],
+        "beyond",
+        "NumPy's arrays and scalars are operands.",
+    ),
+    **each(
+        "omega.updated_with_another_thing",
+        ["numpy array", "numpy scalar", "numpy integer"],
+        "beyond",
+        "NumPy's arrays and scalars are operands.",
+    ),
+    **each(
+        "omega.omega",
+        ["wrapped numpy array", "wrapped numpy scalar"],
+        "beyond",
+        "NumPy does not take them apart first.",
+    ),
+    **each("numerics.nextafter", ["bool"], "refused", ASSERTED),
+    **each("numerics.prevbefore", ["bool"], "refused", ASSERTED),
+    **each("numerics.left_broadcast_to", ["float", "nested list"], "beyond", "It is an array."),
+    "numerics.left_broadcast_to[None]": ("refused", ASSERTED),
+    **{
+        f"numerics.{name}[{what}]": ("beyond", "What is no array stays as it is.")
+        for name in ("eval_empty", "eval_zero")
+        for what in ("number result", "text result", "number argument")
+    },
+    "numerics.str2jax[equal]": ("beyond", "Equal texts are equal, and share programs."),
+    **{
+        f"progress.{meter}[grad]": ("beyond", "A meter has no derivative, and needs none.")
+        for meter in ("text", "text_of_few", "bar")
+    },
+    **each("progress.text_of", ["float16", "integers", "vector"], "beyond", "They are progress."),
+    "progress.text_of[None]": ("refused", ASSERTED),
 }

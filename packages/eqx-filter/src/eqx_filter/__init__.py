@@ -5,17 +5,33 @@ from typing import Any
 from eqx_pytree import tree_equal
 
 from . import checkpoints, errors, transforms, trees
+from ._conveniences import GetKey, str2jax
 from ._enumeration import Enumeration
+from ._numerics import eval_empty, eval_zero, left_broadcast_to, nextafter, prevbefore
+from ._onnx import to_onnx
 from ._partition import combine, filter, hashable_combine, hashable_partition, partition
 from ._predicates import is_array, is_array_like, is_inexact_array, is_inexact_array_like
+from ._progress import (
+    AbstractProgressMeter,
+    NoProgressMeter,
+    TextProgressMeter,
+    TqdmProgressMeter,
+)
 from .checkpoints import *  # noqa: F403 - the names in its `__all__`
 from .errors import *  # noqa: F403
 from .transforms import *  # noqa: F403
 from .trees import *  # noqa: F403
 
 __all__ = [
+    "AbstractProgressMeter",
     "Enumeration",
+    "GetKey",
+    "NoProgressMeter",
+    "TextProgressMeter",
+    "TqdmProgressMeter",
     "combine",
+    "eval_empty",
+    "eval_zero",
     "filter",
     "hashable_combine",
     "hashable_partition",
@@ -23,7 +39,12 @@ __all__ = [
     "is_array_like",
     "is_inexact_array",
     "is_inexact_array_like",
+    "left_broadcast_to",
+    "nextafter",
     "partition",
+    "prevbefore",
+    "str2jax",
+    "to_onnx",
     "tree_equal",
 ]
 __all__ += checkpoints.__all__

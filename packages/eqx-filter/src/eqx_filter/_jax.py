@@ -1,7 +1,10 @@
 """The one room that names what JAX does not promise to keep, each with its reason."""
 
 import importlib
+import inspect
 import logging
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -90,3 +93,19 @@ def bind_with(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     bound = primitive.get_bind_params(params)
     functions, bound = bound if isinstance(bound, tuple) else ((), bound)
     return primitive.bind(*functions, *operands, **bound)
+
+
+def tensorflow_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function on TensorFlow's tensors of one on JAX's arrays.
+
+    Until JAX 0.6 it is made of TensorFlow's own operations, which other tools can read. The option
+    is deprecated, and later JAX no longer heeds it.
+    """
+    from jax.experimental import jax2tf
+
+    option = inspect.signature(jax2tf.convert).parameters.get("enable_xla")
+    if option is None or option.default is not True:
+        return jax2tf.convert(function)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return jax2tf.convert(function, enable_xla=False)

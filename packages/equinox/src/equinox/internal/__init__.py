@@ -1,13 +1,25 @@
 """Names that libraries built on Equinox use: the toolkit under solvers."""
 
 from eqx_filter import (
+    AbstractProgressMeter,
     Enumeration,
+    GetKey,
+    NoProgressMeter,
+    TextProgressMeter,
+    TqdmProgressMeter,
     assert_dce,
     branched_error_if,
     cached_filter_eval_shape,
     error_if,
+    eval_empty,
+    eval_zero,
     hashable_combine,
     hashable_partition,
+    left_broadcast_to,
+    nextafter,
+    prevbefore,
+    str2jax,
+    to_onnx,
 )
 from eqx_filter.debug import (
     announce_jaxpr_p,
@@ -56,6 +68,7 @@ from eqx_filter.primitives import (
     unvmap_max,
     unvmap_max_p,
 )
+from eqx_filter.trees import ω  # noqa: PLC2403 - the name that solvers import
 from eqx_pytree import (
     AbstractClassVar,
     AbstractVar,
@@ -68,11 +81,16 @@ from eqx_pytree import (
 
 __all__ = [
     "AbstractClassVar",
+    "AbstractProgressMeter",
     "AbstractVar",
     "ContainerMeta",
     "Enumeration",
+    "GetKey",
     "MaybeBuffer",
+    "NoProgressMeter",
     "Static",
+    "TextProgressMeter",
+    "TqdmProgressMeter",
     "TreeWLCustom",
     "announce_jaxpr_p",
     "announce_transform",
@@ -86,6 +104,8 @@ __all__ = [
     "doc_remove_args",
     "doc_repr",
     "error_if",
+    "eval_empty",
+    "eval_zero",
     "filter_primitive_batching",
     "filter_primitive_bind",
     "filter_primitive_def",
@@ -99,7 +119,9 @@ __all__ = [
     "hashable_combine",
     "hashable_partition",
     "inspect_dce",
+    "left_broadcast_to",
     "materialise_zeros",
+    "nextafter",
     "noinline",
     "noinline_p",
     "nonbatchable",
@@ -109,12 +131,15 @@ __all__ = [
     "nondifferentiable_backward_p",
     "nontraceable",
     "nontraceable_p",
+    "prevbefore",
     "primitive_finalisations",
     "register_impl_finalisation",
     "scan",
     "scan_trick",
     "select_if_vmap_p",
     "store_dce",
+    "str2jax",
+    "to_onnx",
     "unvmap_all",
     "unvmap_all_p",
     "unvmap_any",
@@ -122,4 +147,5 @@ __all__ = [
     "unvmap_max",
     "unvmap_max_p",
     "while_loop",
+    "ω",
 ]
