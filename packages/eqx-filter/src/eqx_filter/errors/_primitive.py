@@ -20,10 +20,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive
+from jax.extend.core import Jaxpr, Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .._jax import device_count, keep_alive
+from .._jaxprs import inner_jaxprs
 from .._predicates import is_inexact
 from ._report import Check, fail, failure, record
 from ._stack import called_by_filter_jit
@@ -41,23 +42,11 @@ def checks_in(jaxpr: Jaxpr) -> frozenset[Check]:
         for equation in waiting.pop().eqns:
             if equation.primitive is check_p:
                 found.add(equation.params["check"])
-            for inner in _inside(equation.params.values()):
+            for inner in inner_jaxprs(equation.params.values()):
                 if id(inner) not in seen:
                     seen.add(id(inner))
                     waiting.append(inner)
     return frozenset(found)
-
-
-def _inside(values: Any) -> list[Jaxpr]:
-    found: list[Jaxpr] = []
-    for value in values:
-        if isinstance(value, ClosedJaxpr):
-            found.append(value.jaxpr)
-        elif isinstance(value, Jaxpr):
-            found.append(value)
-        elif isinstance(value, (tuple, list)):
-            found += _inside(value)
-    return found
 
 
 def _run(failed: Any, index: Any, *arrays: Any, check: Check, compiled_only: bool) -> Any:

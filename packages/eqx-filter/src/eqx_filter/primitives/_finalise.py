@@ -17,6 +17,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive
 from jax.extend.core.primitives import custom_jvp_call_p, stop_gradient_p
 
 from .._jax import bind_with
+from .._jaxprs import inner_jaxprs
 from ..errors._primitive import _filled, check_p
 from ..errors._report import Check, failure
 from ..transforms._naming import refuse_uncallable
@@ -150,7 +151,9 @@ def _finalised(value: Any) -> Any:
         return finalise_jaxpr(value) if _is_changed(value.jaxpr) else value
     if isinstance(value, Jaxpr):
         return _finalised_open(value) if _is_changed(value) else value
-    if isinstance(value, (tuple, list)) and any(_is_changed(jaxpr) for jaxpr in _inside([value])):
+    if isinstance(value, (tuple, list)) and any(
+        _is_changed(jaxpr) for jaxpr in inner_jaxprs([value])
+    ):
         parts = map(_finalised, value)
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
@@ -172,21 +175,9 @@ def _finalised_open(jaxpr: Jaxpr) -> Jaxpr:
 def _is_changed(jaxpr: Jaxpr) -> bool:
     return any(
         equation.primitive in primitive_finalisations
-        or any(_is_changed(inner) for inner in _inside(equation.params.values()))
+        or any(_is_changed(inner) for inner in inner_jaxprs(equation.params.values()))
         for equation in jaxpr.eqns
     )
-
-
-def _inside(values: Any) -> list[Jaxpr]:
-    found: list[Jaxpr] = []
-    for value in values:
-        if isinstance(value, ClosedJaxpr):
-            found.append(value.jaxpr)
-        elif isinstance(value, Jaxpr):
-            found.append(value)
-        elif isinstance(value, (tuple, list)):
-            found += _inside(value)
-    return found
 
 
 def _struct(aval: Any) -> Any:
