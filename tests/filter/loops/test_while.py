@@ -160,7 +160,8 @@ def test_integers_complex_numbers_and_keys_are_carried(backwards):
     assert loop(1j, 0.5)[3].tolist() == [False, True]
 
 
-def test_each_function_is_traced_once(kind):
+@pytest.mark.parametrize("init", [(jnp.array(0, jnp.int32), jnp.ones(2)), (0, 1.0)])
+def test_each_function_is_traced_once(kind, init):
     traces = []
 
     def body(state):
@@ -171,7 +172,7 @@ def test_each_function_is_traced_once(kind):
         traces.append("cond")
         return state[0] < 3
 
-    while_loop(cond, body, (jnp.array(0, jnp.int32), jnp.ones(2)), **kind)
+    while_loop(cond, body, init, **kind)
     assert sorted(traces) == ["body", "cond"]
 
 

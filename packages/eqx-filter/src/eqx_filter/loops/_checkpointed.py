@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..primitives import unvmap_any
 from . import _lax
 from ._schedule import keep, lengths, nothing_kept, split
 from ._traced import Arrays, Loop
@@ -59,11 +58,6 @@ def _read(saved: Arrays, slot: Any, buffers: Arrays) -> Arrays:
 def _keeping(loop: Loop, max_steps: int | None, checkpoints: int) -> tuple[Arrays, Any]:
     """Run the loop and keep states: where it ended, and how many steps, which states, and those."""
 
-    def go_on(carry: Any) -> Any:
-        step, pred, *_ = carry
-        any_left = unvmap_any(pred)
-        return any_left if max_steps is None else any_left & (step < max_steps)
-
     def body(carry: Any) -> Any:
         step, pred, kept, saved, arrays = carry
         slot, kept = keep(kept, step)
@@ -77,7 +71,7 @@ def _keeping(loop: Loop, max_steps: int | None, checkpoints: int) -> tuple[Array
     ]
     zero = jnp.array(0, jnp.int32)
     start = (zero, *loop.cond(*loop.init), nothing_kept(checkpoints), saved, loop.init)
-    steps, _, kept, saved, arrays = lax.while_loop(go_on, body, start)
+    steps, _, kept, saved, arrays = lax.while_loop(_lax.any_left(max_steps), body, start)
     return arrays, (steps, kept.steps, saved)
 
 

@@ -80,10 +80,8 @@ def traced(
             for new, old, b in zip(news, arrays, written, strict=True)
         ]
 
-    init = _without_weak_types(body, init)
-    return Loop(
-        _function(cond, *init), _function(body, jnp.array(True), *init), init, structure, written
-    )
+    init, traced_body = _settled(body, init)
+    return Loop(_function(cond, init), traced_body, init, structure, written)
 
 
 def in_buffers(arrays: Sequence[Any], written: Sequence[bool], pred: Any) -> list[Any]:
@@ -91,9 +89,26 @@ def in_buffers(arrays: Sequence[Any], written: Sequence[bool], pred: Any) -> lis
     return [Buffer(x, pred) if b else x for x, b in zip(arrays, written, strict=True)]
 
 
-def _function(function: Callable[..., Any], *args: Any) -> Function:
+def _function(function: Callable[..., Any], args: Arrays) -> Function:
     closed = jax.make_jaxpr(function)(*args)
     return Function(closed.jaxpr, closed.consts)
+
+
+def _settled(body: Callable[..., Any], init: Arrays) -> tuple[Arrays, Function]:
+    """Trace the body on a state that comes back with the weak types it begins with.
+
+    What does not, is given a strong type, and the body traced again.
+    """
+    while True:
+        function = _function(body, [jnp.array(True), *init])
+        outs = [var.aval for var in function.jaxpr.outvars]
+        lost = [x.weak_type and not out.weak_type for x, out in zip(init, outs, strict=True)]
+        if not any(lost):
+            return init, function
+        init = [
+            jax.lax.convert_element_type(x, x.dtype) if gone else x
+            for x, gone in zip(init, lost, strict=True)
+        ]
 
 
 def _as_arrays(tree: Any) -> Any:
@@ -156,17 +171,3 @@ def _told(given: Any, returned: Any) -> str:
 def _strong(new: Any, old: Any) -> Any:
     """The new value with the weak type of the old one, which a strong one does not have."""
     return new if old.weak_type else jax.lax.convert_element_type(new, new.dtype)
-
-
-def _without_weak_types(body: Callable[..., Any], init: Arrays) -> Arrays:
-    """Give strong types to what does not come back with the weak type that it begins with."""
-    while any(x.weak_type for x in init):
-        outs = jax.make_jaxpr(body)(jnp.array(True), *init).out_avals
-        lost = [x.weak_type and not out.weak_type for x, out in zip(init, outs, strict=True)]
-        if not any(lost):
-            break
-        init = [
-            jax.lax.convert_element_type(x, x.dtype) if gone else x
-            for x, gone in zip(init, lost, strict=True)
-        ]
-    return init
