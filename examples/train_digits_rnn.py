@@ -15,7 +15,7 @@ import jax.random as jr
 import numpy as np
 import optax
 from digits import batches, command_line, digits, report
-from tqdm import tqdm
+from train_digits import predict, train
 
 import equinox as eqx
 
@@ -42,36 +42,6 @@ class Reader(eqx.Module):
             lambda state, row: (self.cell(row, state), None), (zeros, zeros), rows
         )
         return self.out(self.norm(hidden))
-
-
-def cross_entropy(model, images, labels):
-    logits = jax.vmap(model)(images)  # (batch, 10)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-
-
-@eqx.filter_jit
-def predict(model, images):
-    return jnp.argmax(jax.vmap(model)(images), axis=-1)
-
-
-def train(model, examples, optimiser, steps):
-    """Return the trained model and the loss of each step."""
-
-    @eqx.filter_jit
-    def step(model, moments, images, labels):
-        loss, grads = eqx.filter_value_and_grad(cross_entropy)(model, images, labels)
-        updates, moments = optimiser.update(grads, moments)
-        return eqx.apply_updates(model, updates), moments, loss
-
-    moments = optimiser.init(eqx.filter(model, eqx.is_inexact_array))
-    losses = []
-    progress = tqdm(examples, total=steps, desc="training", unit="batch")
-    for images, labels in progress:
-        model, moments, loss = step(model, moments, images, labels)
-        losses.append(loss)
-        if len(losses) % 50 == 0:
-            progress.set_postfix(loss=f"{loss:.4f}")
-    return model, np.asarray(jnp.stack(losses))
 
 
 def main(*, steps=800, batch_size=64, hidden_size=64, learning_rate=3e-3, seed=0, output="outputs"):
