@@ -176,6 +176,19 @@ def test_each_function_is_traced_once(kind, init):
     assert sorted(traces) == ["body", "cond"]
 
 
+@pytest.mark.parametrize("kind", ["bounded", "checkpointed"])
+def test_what_the_body_closes_over_is_not_kept_for_each_step(kind):
+    def loss(w):
+        def body(state):
+            return state[0] + 1, jnp.tanh(w @ state[1])
+
+        return while_loop(lambda s: s[0] < 300, body, (0, x), max_steps=300, kind=kind)[1].sum()
+
+    w, x = jnp.eye(64), jnp.ones(64)
+    compiled = jax.jit(jax.grad(loss)).lower(w).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 8 * w.nbytes
+
+
 def test_memory_does_not_grow_with_the_steps():
     def temporary(steps):
         def loss(x):

@@ -43,9 +43,9 @@ def _if_any_left(advance: Callable[[Carry], Carry], carry: Carry) -> Carry:
 
 
 def _repeated(advance: Callable[[Carry], Carry], length: int) -> Callable[[Carry], Carry]:
-    kept = jax.checkpoint(advance)
+    kept = jax.checkpoint(lambda carry: _if_any_left(advance, carry))
 
     def scanned(carry: Carry) -> Carry:
-        return lax.scan(lambda c, _: (_if_any_left(kept, c), None), carry, None, length)[0]
+        return lax.scan(lambda c, _: (kept(c), None), carry, None, length)[0]
 
     return scanned

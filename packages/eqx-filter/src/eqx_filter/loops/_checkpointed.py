@@ -34,7 +34,7 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
     def backward(residuals: Any, cotangents: Arrays) -> Any:
         cond_consts, body_consts, buffers, trail = residuals
         this = of(cond_consts, body_consts, [])
-        return [None] * len(cond_consts), *_reversed(this, buffers, trail, cotangents)
+        return [None] * len(cond_consts), *_reversed(this, max_steps, buffers, trail, cotangents)
 
     whole.defvjp(forward, backward)
     return whole(loop.cond.consts, loop.body.consts, loop.init)
@@ -75,12 +75,14 @@ def _keeping(loop: Loop, max_steps: int | None, checkpoints: int) -> tuple[Array
     return arrays, (steps, kept.steps, saved)
 
 
-def _reversed(loop: Loop, buffers: Arrays, trail: Any, cotangents: Arrays) -> Any:
+def _reversed(
+    loop: Loop, max_steps: int | None, buffers: Arrays, trail: Any, cotangents: Arrays
+) -> Any:
     """The cotangents of what the body closes over, and of the first state."""
     steps, kept_steps, saved = trail
     slots = len(kept_steps)
     order = jnp.argsort(kept_steps).astype(jnp.int32)  # a stack, the newest kept on top
-    table = jnp.asarray(lengths(slots))
+    table = jnp.asarray(lengths(slots, max_steps))
     of_floats = [jnp.issubdtype(x.dtype, jnp.inexact) for x in cotangents]
 
     def advance(goal: Any, carry: Any) -> Any:

@@ -13,31 +13,26 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-LEVELS = 64
-REPETITIONS = 64
+MOST_REPETITIONS = 64
 NEVER = np.iinfo(np.int32).max
+FREE = -1
 
 
 class Kept(NamedTuple):
-    """Of each slot, the step whose state it holds and its level; and how the levels lie.
+    """Of each slot, the step whose state it holds and its level; and which was written last.
 
-    A state is dispensable once a later one has a higher level. `latest[l]` is the latest step with
-    a level above `l`.
+    A state is dispensable once a later one has a higher level; then its slot is free.
     """
 
     steps: Any
     levels: Any
-    latest: Any
     newest: Any
 
 
 def nothing_kept(slots: int) -> Kept:
     """Before the first step."""
     return Kept(
-        jnp.full(slots, NEVER, jnp.int32),
-        jnp.zeros(slots, jnp.int32),
-        jnp.full(LEVELS, -1, jnp.int32),
-        jnp.array(0, jnp.int32),
+        jnp.full(slots, NEVER, jnp.int32), jnp.full(slots, FREE, jnp.int32), jnp.array(0, jnp.int32)
     )
 
 
@@ -47,30 +42,31 @@ def keep(kept: Kept, step: Any) -> tuple[Any, Kept]:
     The slot is one beyond the last where the state need not be kept.
     """
     slots = len(kept.steps)
-    is_dispensable = kept.steps < kept.latest[kept.levels]
-    any_dispensable = jnp.any(is_dispensable)
-    highest = kept.levels[kept.newest]
-    level = jnp.where((step < slots) | any_dispensable, 0, jnp.minimum(highest + 1, LEVELS - 1))
-    level = jnp.where(step == 0, LEVELS - 1, level)  # the first is always needed
-    latest = jnp.argmax(jnp.where(is_dispensable, kept.steps, -1))
-    other = jnp.where(any_dispensable, latest, kept.newest)
-    slot = jnp.where(step < slots, step, other).astype(jnp.int32)
     if slots == 1:
         slot = jnp.minimum(step, 1)
-    news = Kept(
-        kept.steps.at[slot].set(step, mode="drop"),
-        kept.levels.at[slot].set(level, mode="drop"),
-        jnp.where(jnp.arange(LEVELS) < level, jnp.where(step == 0, -1, step), kept.latest),
-        jnp.minimum(slot, slots - 1),
+        return slot, Kept(jnp.zeros_like(kept.steps), kept.levels, kept.newest)
+    is_free = kept.levels == FREE
+    latest = jnp.argmax(jnp.where(is_free, kept.steps, -1)).astype(jnp.int32)
+    any_free = is_free[latest]
+    slot = jnp.where(any_free, latest, kept.newest)
+    level = jnp.where(any_free, 0, kept.levels[kept.newest] + 1)
+    level = jnp.where(step == 0, NEVER, level)  # the first is always needed
+    levels = jnp.where(kept.levels < level, FREE, kept.levels)
+    return slot, Kept(kept.steps.at[slot].set(step), levels.at[slot].set(level), slot)
+
+
+def lengths(slots: int, max_steps: int | None) -> np.ndarray:
+    """How many steps can be reversed with so many states (row) and repetitions (column).
+
+    These are binomials; there are as many columns as `max_steps` with all slots may need.
+    """
+    most = NEVER if max_steps is None else max_steps
+    needed = next(
+        r
+        for r in range(1, MOST_REPETITIONS + 1)
+        if r == MOST_REPETITIONS or math.comb(slots + r, r) >= most
     )
-    return slot, news
-
-
-def lengths(slots: int) -> np.ndarray:
-    """How many steps can be reversed with so many states and repetitions: binomials."""
-    table = [
-        [min(math.comb(s + r, s), NEVER) for r in range(REPETITIONS)] for s in range(slots + 1)
-    ]
+    table = [[min(math.comb(s + r, s), NEVER) for r in range(needed + 2)] for s in range(slots + 1)]
     return np.array(table, np.int32)
 
 
@@ -80,6 +76,6 @@ def split(table: Any, length: Any, states: Any) -> Any:
     At least 1 and less than `length`, which is 2 or more, as `states` is.
     """
     mine, fewer = table[states], table[states - 1]
-    repetitions = jnp.clip(jnp.sum(mine < length), 1, REPETITIONS - 1)
+    repetitions = jnp.clip(jnp.sum(mine < length), 1, table.shape[1] - 1)
     after = jnp.minimum(mine[repetitions - 1], length - fewer[repetitions - 1])
     return jnp.clip(after, 1, length - 1)
