@@ -189,6 +189,33 @@ def test_what_the_body_closes_over_is_not_kept_for_each_step(kind):
     assert compiled.memory_analysis().temp_size_in_bytes < 8 * w.nbytes
 
 
+@pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])
+def test_keys_go_round(kind, make):
+    def body(state):
+        i, key, x = state
+        key, this = jax.random.split(key)
+        return i + 1, key, x * jax.random.normal(this)
+
+    def last(x, key):
+        return while_loop(lambda s: s[0] < 3, body, (0, key, x), **kind)[2]
+
+    def plain(x, key):
+        state = (0, key, x)
+        for _ in range(3):
+            state = body(state)
+        return state[2]
+
+    keys = jax.vmap(make)(jnp.arange(2))
+    np.testing.assert_allclose(
+        jax.vmap(last)(jnp.ones(2), keys), jax.vmap(plain)(jnp.ones(2), keys)
+    )
+    # JAX 0.6 fails at scans in scans that hold branches with typed keys
+    old = jax.__version_info__ < (0, 7) and kind["kind"] == "bounded" and make is jax.random.key
+    if kind["kind"] != "lax" and not old:
+        found = jax.grad(last)(2.0, make(0))
+        np.testing.assert_allclose(found, jax.grad(plain)(2.0, make(0)), rtol=1e-5)
+
+
 def test_memory_does_not_grow_with_the_steps():
     def temporary(steps):
         def loss(x):

@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 import jax
 import jax.numpy as jnp
 
+from ._maybe_set import maybe_set
 from ._select import select_if_vmap
 
 T = TypeVar("T")
@@ -21,9 +22,10 @@ class Buffer:
     is to be written once at most, and not read before that: a gradient looks at the finished array.
     """
 
-    def __init__(self, array: Any, pred: Any) -> None:
+    def __init__(self, array: Any, pred: Any, mark: Any = None) -> None:
         self._array = array
         self._pred = pred
+        self._mark = mark
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,7 +56,7 @@ class Buffer:
 
 jax.tree_util.register_pytree_node(
     Buffer,
-    lambda buffer: ((buffer._array, buffer._pred), None),
+    lambda buffer: ((buffer._array, buffer._pred, buffer._mark), None),
     lambda _, children: Buffer(*children),
 )
 
@@ -74,13 +76,14 @@ class _Place:
 
     def set(self, x: Any, *, pred: Any = True, **kwargs: Any) -> Buffer:
         """The buffer with `x` there, unless `pred` is False."""
-        array, here = self._buffer._array, self._buffer._pred
-        old = array[self._item]
-        new = jnp.broadcast_to(jnp.asarray(x, array.dtype), old.shape)
-        if pred is not True:
-            new = jnp.where(pred, new, old)
-        new = select_if_vmap(here, new, old)
-        return Buffer(array.at[self._item].set(new, **kwargs), here)
+        array, here, mark = self._buffer._array, self._buffer._pred, self._buffer._mark
+        there = jax.eval_shape(lambda: array[self._item])
+        new = jnp.broadcast_to(jnp.asarray(x, array.dtype), there.shape)
+        pred = select_if_vmap(here, jnp.asarray(pred), jnp.array(False))
+        array = maybe_set(pred, array, new, self._item, kwargs)
+        if mark is not None:
+            mark = mark.at[self._item].set(mark[self._item] | pred, **kwargs)
+        return Buffer(array, here, mark)
 
 
 def is_buffer(node: Any) -> bool:
@@ -91,6 +94,12 @@ def is_buffer(node: Any) -> bool:
 def unwrapped(tree: Any) -> Any:
     """The PyTree with arrays for [`Buffer`][]s."""
     return jax.tree.map(lambda x: x._array if is_buffer(x) else x, tree, is_leaf=is_buffer)
+
+
+def marks_in(tree: Any) -> list[Any]:
+    """Of each [`Buffer`][], an array that is True where it was written."""
+    leaves = jax.tree.leaves(tree, is_leaf=is_buffer)
+    return [leaf._mark for leaf in leaves if is_buffer(leaf)]
 
 
 def buffer_at_set(buffer: Any, item: Any, x: Any, *, pred: Any = True, **kwargs: Any) -> Any:

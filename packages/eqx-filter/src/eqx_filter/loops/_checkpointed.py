@@ -24,7 +24,8 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
 
     @jax.custom_vjp
     def whole(*args: Arrays) -> Arrays:
-        return _lax.run(of(*args), max_steps)
+        this = of(*args)
+        return _lax.run(this.cond, this.body, this.init, max_steps)
 
     def forward(*args: Arrays) -> tuple[Arrays, Any]:
         out, trail = _keeping(of(*args), max_steps, checkpoints)
@@ -48,11 +49,15 @@ def _written(saved: Arrays, slot: Any, arrays: Arrays) -> Arrays:
     ]
 
 
-def _read(saved: Arrays, slot: Any, buffers: Arrays) -> Arrays:
+def _read(saved: Arrays, slot: Any) -> Arrays:
     return [
-        b if x is None else lax.dynamic_index_in_dim(x, slot, 0, keepdims=False)
-        for x, b in zip(saved, buffers, strict=True)
+        None if x is None else lax.dynamic_index_in_dim(x, slot, 0, keepdims=False) for x in saved
     ]
+
+
+def _with(buffers: Arrays, arrays: Arrays) -> Arrays:
+    """The arrays of a step; the buffers, which are finished, are the same in each."""
+    return [x if b is None else b for x, b in zip(arrays, buffers, strict=True)]
 
 
 def _keeping(loop: Loop, max_steps: int | None, checkpoints: int) -> tuple[Arrays, Any]:
@@ -66,7 +71,7 @@ def _keeping(loop: Loop, max_steps: int | None, checkpoints: int) -> tuple[Array
         return step + 1, *loop.cond(*arrays), kept, saved, arrays
 
     saved = [
-        None if b else jnp.zeros((checkpoints + 1, *x.shape), x.dtype)
+        None if b else jnp.broadcast_to(x, (checkpoints + 1, *x.shape))
         for x, b in zip(loop.init, loop.is_buffer, strict=True)
     ]
     zero = jnp.array(0, jnp.int32)
@@ -100,13 +105,13 @@ def _reversed(
     def backwards(carry: Any) -> Any:
         step, top, where, saved, by_consts, by_arrays = carry
         goal = step - 1
-        arrays = _read(saved, order[top], buffers)
+        arrays = _read(saved, order[top])
         start = (where[top], top, where, saved, arrays)
         _, top, where, saved, arrays = lax.while_loop(
             lambda c: c[0] < goal, lambda c: advance(goal, c), start
         )
         top = jnp.where(where[top] == goal, top - 1, top)
-        more, by_arrays = _pulled_back(loop, arrays, by_arrays, of_floats)
+        more, by_arrays = _pulled_back(loop, _with(buffers, arrays), by_arrays, of_floats)
         by_consts = [None if x is None else x + y for x, y in zip(by_consts, more, strict=True)]
         return goal, top, where, saved, by_consts, by_arrays
 
@@ -122,9 +127,10 @@ def _reversed(
 
 
 def _stepped(loop: Loop, arrays: Arrays, buffers: Arrays) -> Arrays:
-    """One step of what is no buffer; the buffers, which are finished, stay as they are."""
+    """One step of what is no buffer."""
+    arrays = _with(buffers, arrays)
     news = loop.body(*loop.cond(*arrays), *arrays)
-    return [new if b is None else b for new, b in zip(news, buffers, strict=True)]
+    return [new if b is None else None for new, b in zip(news, buffers, strict=True)]
 
 
 def _pulled_back(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..primitives import unvmap_any
-from ._traced import Arrays, Loop
+from ._traced import Arrays
 
 
 def any_left(max_steps: int | None) -> Callable[[Any], Any]:
@@ -21,14 +21,16 @@ def any_left(max_steps: int | None) -> Callable[[Any], Any]:
     return go_on
 
 
-def run(loop: Loop, max_steps: int | None) -> Arrays:
-    """Run the loop, at most `max_steps` times."""
+def run(
+    cond: Callable[..., Arrays], body: Callable[..., Arrays], init: Arrays, max_steps: int | None
+) -> Arrays:
+    """Run a loop, at most `max_steps` times; `cond` and `body` are as those of a [`Loop`][]."""
 
-    def body(carry: Any) -> Any:
-        step, pred, *arrays = carry
-        arrays = loop.body(pred, *arrays)
-        return (step if max_steps is None else step + 1, *loop.cond(*arrays), *arrays)
+    def step(carry: Any) -> Any:
+        count, pred, *arrays = carry
+        arrays = body(pred, *arrays)
+        return (count if max_steps is None else count + 1, *cond(*arrays), *arrays)
 
-    start = (jnp.array(0, jnp.int32), *loop.cond(*loop.init), *loop.init)
-    _, _, *arrays = lax.while_loop(any_left(max_steps), body, start)
+    start = (jnp.array(0, jnp.int32), *cond(*init), *init)
+    _, _, *arrays = lax.while_loop(any_left(max_steps), step, start)
     return arrays

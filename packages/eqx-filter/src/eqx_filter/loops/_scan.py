@@ -78,7 +78,8 @@ def _on_buffers(f: Callable[..., Any], buffers: Callable[[Any], Any] | None) -> 
 
     def on_arrays(state: Any, x: Any) -> Any:
         arrays, structure = jtu.tree_flatten(state)
-        wrapped = in_buffers(arrays, named_buffers(state, buffers), jnp.array(True))
+        written = named_buffers(state, buffers)
+        wrapped = in_buffers(arrays, written, jnp.array(True), [None] * len(arrays))
         state, y = f(jtu.tree_unflatten(structure, wrapped), x)
         return unwrapped(state), y
 

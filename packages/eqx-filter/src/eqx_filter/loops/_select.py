@@ -13,6 +13,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from .._jax import zero_tangent
 from ..primitives import register_impl_finalisation
 
 
@@ -42,8 +43,9 @@ def _jvp(primals: Any, tangents: Any) -> Any:
     pred, new, old = primals
     _, by_new, by_old = tangents
     out = select_if_vmap(pred, new, old)
-    if type(by_new) is ad.Zero and type(by_old) is ad.Zero:
-        return out, by_new
+    moves = any(type(tangent) is not ad.Zero for tangent in (by_new, by_old))
+    if not moves or not jnp.issubdtype(out.dtype, jnp.inexact):
+        return out, zero_tangent(out)
     by_new, by_old = ad.instantiate_zeros(by_new), ad.instantiate_zeros(by_old)
     return out, select_if_vmap(pred, by_new, by_old)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from . import _bounded, _checkpointed, _lax
+from ._entry import entered
 from ._traced import traced
 
 T = TypeVar("T")
@@ -61,13 +62,14 @@ def while_loop(
         raise ValueError(message)
     loop = traced(cond_fun, body_fun, init_val, buffers)
     if kind == "lax":
-        return loop.finished(_lax.run(loop, max_steps))
+        return loop.finished(_lax.run(loop.cond, loop.body, loop.init, max_steps))
     if kind == "bounded":
         if max_steps is None or max_steps < 0:
             message = "kind='bounded' requires `max_steps` to be specified, as a number of steps."
             raise ValueError(message)
-        return loop.finished(_bounded.run(loop, max_steps, base))
-    return loop.finished(_checkpointed.run(loop, max_steps, _slots(max_steps, checkpoints)))
+        return loop.finished(_bounded.run(entered(loop, max_steps), max_steps, base))
+    slots = _slots(max_steps, checkpoints)
+    return loop.finished(_checkpointed.run(entered(loop, max_steps), max_steps, slots))
 
 
 def _slots(max_steps: int | None, checkpoints: int | None) -> int:
