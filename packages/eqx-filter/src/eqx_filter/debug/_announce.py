@@ -7,9 +7,9 @@ import jax.tree_util as jtu
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from .._naming import refuse_uncallable
 from .._predicates import is_array
 from ..primitives import register_impl_finalisation
-from ..transforms._naming import refuse_uncallable
 
 _Tree = TypeVar("_Tree")
 

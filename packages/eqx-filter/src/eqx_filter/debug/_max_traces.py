@@ -8,7 +8,7 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field
 
-from ..transforms._naming import function_name, named_arguments
+from .._naming import function_name, named_arguments
 from ..transforms._wrapper import Wrapper, wrap
 from ._calls import Call, describe_leaf, nearest
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar, overload
 
 import jax
 
+from .._naming import function_name, named_arguments
 from ..transforms import _programs
 from ..transforms._cache import programs_of
 from ..transforms._jit import JitWrapper
-from ..transforms._naming import function_name, named_arguments
 from ..transforms._programs import Program, asked_by_environment, aval_of
 from ._calls import ArrayLeaf, Call, StaticLeaf, nearest
 

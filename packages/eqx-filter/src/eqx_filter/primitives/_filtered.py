@@ -15,11 +15,11 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad
 
+from .._gaps import MisfitError, leaf_by_leaf
 from .._jax import zero_tangent
+from .._naming import function_name, refuse_uncallable
+from .._packed import Layout
 from .._predicates import ABSTRACT_TOO, is_number_or_array
-from ..transforms._gaps import MisfitError, leaf_by_leaf
-from ..transforms._naming import function_name, refuse_uncallable
-from ..transforms._packed import Layout
 
 Rule = Callable[..., Any]
 _OUT_TYPES = (*ABSTRACT_TOO, ShapedArray)

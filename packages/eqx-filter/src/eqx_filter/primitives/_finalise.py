@@ -18,9 +18,9 @@ from jax.extend.core.primitives import custom_jvp_call_p, stop_gradient_p
 
 from .._jax import bind_with
 from .._jaxprs import inner_jaxprs
+from .._naming import refuse_uncallable
 from ..errors._primitive import _filled, check_p
 from ..errors._report import Check, failure
-from ..transforms._naming import refuse_uncallable
 from ._barriers import (
     nonbatchable_p,
     nondifferentiable_backward_p,

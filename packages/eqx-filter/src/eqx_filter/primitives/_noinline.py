@@ -11,10 +11,10 @@ from jax.interpreters import ad
 
 from eqx_pytree import Module, field, module_update_wrapper
 
+from .._naming import refuse_uncallable
 from .._partition import combine, partition
 from .._predicates import is_none
 from ..transforms import filter_eval_shape, filter_jit, filter_jvp
-from ..transforms._naming import refuse_uncallable
 from ._filtered import (
     filter_primitive_bind,
     filter_primitive_def,

@@ -8,10 +8,10 @@ import jax.tree_util as jtu
 
 from eqx_pytree import static_key
 
+from .._packed import Layout, Packed, pack
 from .._partition import partition
 from .._predicates import ABSTRACT_TOO
 from ._cache import holder_of, table_of
-from ._packed import Layout, Packed, pack
 from ._tables import Table
 from ._wrapper import Wrapper, wrap
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from eqx_pytree import Module
 
+from .._naming import function_name
 from .._predicates import is_array, is_array_like, is_none
 from ..trees._difference import first_difference
-from ._naming import function_name
 
 Axes = Any
 """A PyTree prefix whose leaves are integers, None, or functions `leaf -> int | None`."""

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from .._describe import describe_value
+from .._naming import function_name
+from .._packed import Packed, pack, unpack
 from .._predicates import is_number_or_array
 from ._carry import Carry, outline
-from ._naming import function_name
-from ._packed import Packed, pack, unpack
 from ._steps import kept_with
 
 

@@ -7,9 +7,9 @@ import jax
 
 from eqx_pytree import field
 
+from .._naming import refuse_uncallable
+from .._packed import Packed, pack
 from ._cache import as_tree, holder_of
-from ._naming import refuse_uncallable
-from ._packed import Packed, pack
 from ._steps import kept_with
 from ._wrapper import Wrapper, wrap
 

@@ -9,10 +9,10 @@ import jax.tree_util as jtu
 
 from eqx_pytree import Module, field, static_key, tree_pformat
 
+from .._naming import function_name
+from .._packed import Packed, pack
 from .._predicates import ABSTRACT_TOO
 from ._abstract import filter_eval_shape, trace_of_arrays
-from ._naming import function_name
-from ._packed import Packed, pack
 
 
 class Signature:

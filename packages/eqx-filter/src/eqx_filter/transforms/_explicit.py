@@ -7,11 +7,11 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field, static_key
 
+from .._naming import function_name
 from .._predicates import is_array, is_inexact_array_like
 from ._asked import Filter
 from ._grad import GRAD_KEYWORDS, refuse_undifferentiable, value_and_grad_of_leaves
 from ._jit import jit_with
-from ._naming import function_name
 from ._options import JIT_KEYWORDS, Options, known_options
 from ._programs import Programs
 from ._wrapper import Wrapper, check_keywords, wrap

@@ -8,10 +8,10 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field
 
+from .._naming import function_name
+from .._packed import pack
 from .._partition import combine, partition
 from .._predicates import is_array, is_differentiable
-from ._naming import function_name
-from ._packed import pack
 from ._vjp import split_aux
 from ._wrapper import Wrapper, wrap
 

@@ -9,10 +9,10 @@ import jax.tree_util as jtu
 from jax.custom_derivatives import SymbolicZero
 
 from .._jax import flatten_with_nones
+from .._naming import refuse_uncallable
+from .._packed import Packed, pack
 from .._predicates import is_array_like, is_none
 from ..trees._difference import first_difference
-from ._naming import refuse_uncallable
-from ._packed import Packed, pack
 
 _T = TypeVar("_T")
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
+from .._naming import function_name
 from ._axes import ARRAYS_FIRST, Axes
 from ._jit import JitWrapper, as_tree
-from ._naming import function_name
 from ._options import filter_jit_options
 from ._vmap import VmapWrapper
 from ._wrapper import check_keywords, wrap

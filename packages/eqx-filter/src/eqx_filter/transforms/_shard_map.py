@@ -9,9 +9,9 @@ from jax.sharding import PartitionSpec
 
 from eqx_pytree import field
 
+from .._packed import Layout, Packed, pack
 from .._predicates import is_array
 from ._jit import as_tree
-from ._packed import Layout, Packed, pack
 from ._sharding import Shardings, of_leaves
 from ._wrapper import Wrapper, check_keywords, wrap
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from eqx_pytree import static_key
 
+from .._packed import Packed
 from ._cache import table_of
-from ._packed import Packed
 
 _T = TypeVar("_T")
 

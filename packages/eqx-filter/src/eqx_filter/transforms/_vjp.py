@@ -7,10 +7,10 @@ from typing import Any
 import jax
 
 from .._describe import describe_value
+from .._naming import function_name, refuse_uncallable
+from .._packed import pack
 from .._partition import combine, partition
 from .._predicates import is_differentiable
-from ._naming import function_name, refuse_uncallable
-from ._packed import pack
 
 
 def filter_vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:

@@ -9,10 +9,10 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field
 
+from .._naming import callable_names, function_name, leaf_names, named_arguments, parameter_name
 from .._predicates import is_array_like
 from ._axes import ARRAYS_FIRST, Axes, common_size, resolve
 from ._jit import as_tree
-from ._naming import callable_names, function_name, leaf_names, named_arguments, parameter_name
 from ._wrapper import Wrapper, check_keywords, wrap
 
 _KEYWORDS = ("spmd_axis_name", "sum_match")

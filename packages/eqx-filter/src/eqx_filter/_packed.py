@@ -12,7 +12,7 @@ import jax.tree_util as jtu
 
 from eqx_pytree import static_key
 
-from .._predicates import ARRAY_TYPES
+from ._predicates import ARRAY_TYPES
 
 _LEAF = jtu.tree_structure(0)
 
