@@ -111,3 +111,40 @@ def test_a_buffer_is_a_pytree_and_says_what_it_is():
     assert repr(buffer) == "Buffer(float32[3])"
     assert isinstance(jax.tree.map(lambda x: x, buffer), Buffer)
     assert MaybeBuffer[jax.Array] is not None
+
+
+@pytest.mark.parametrize("outer", KINDS.values(), ids=KINDS)
+def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, kind):
+    """Row `i` of the buffer gets `x, 2 x, ...`, one place a step of the inner loop."""
+
+    def rows(x, counts):
+        def fill(state):
+            i, held = state
+
+            def write(inner):
+                j, held = inner
+                return j + 1, buffer_at_set(held, (i, j), x * (j + 1), pred=j != 1)
+
+            start = (jnp.array(0), held)
+            j, held = while_loop(
+                lambda s: s[0] < counts[i], write, start, buffers=lambda s: s[1], **kind
+            )
+            assert isinstance(held, Buffer)
+            return i + 1, held
+
+        start = (jnp.array(0), jnp.zeros((3, 4)))
+        stop = len(counts)
+        return while_loop(lambda s: s[0] < stop, fill, start, buffers=lambda s: s[1], **outer)[1]
+
+    def plain(x, counts):
+        places = jnp.arange(4)
+        is_written = (places < counts[:, None]) & (places != 1)
+        return jnp.where(is_written, x * (places + 1), 0)
+
+    counts, xs = jnp.array([[0, 2, 4], [3, 1, 0]]), jnp.array([2.0, 3.0])
+    np.testing.assert_allclose(rows(2.0, counts[0]), plain(2.0, counts[0]))
+    np.testing.assert_allclose(jax.vmap(rows)(xs, counts), jax.vmap(plain)(xs, counts))
+    if "lax" not in (outer["kind"], kind["kind"]):
+        found = jax.vmap(jax.grad(lambda x, n: (rows(x, n) ** 2).sum()))(xs, counts)
+        wanted = jax.vmap(jax.grad(lambda x, n: (plain(x, n) ** 2).sum()))(xs, counts)
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)

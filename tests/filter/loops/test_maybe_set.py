@@ -1,4 +1,4 @@
-"""`maybe_set` against `jnp.where` and `.at[].set`: values, tangents, and what it is transposed to."""
+"""`maybe_set` against `jnp.where` and `.at[].set`: values, tangents, and its transpose."""
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +62,7 @@ def test_each_member_of_a_batch_writes_its_own():
     xs = -jnp.arange(9.0).reshape(3, 3)
 
     def over(function):
-        return jax.vmap(lambda p, i, x: function(p, i, x))(preds, places, xs)
+        return jax.vmap(function)(preds, places, xs)
 
     def weighted(set_):
         return lambda p, i, x: jax.grad(lambda x: (set_(p, i, x) * ARRAY).sum())(x)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eqx_filter.loops import while_loop
+from eqx_filter.primitives import nondifferentiable
 
 LAX = {"kind": "lax"}
 BOUNDED = {"kind": "bounded", "max_steps": 40}
@@ -187,6 +188,39 @@ def test_what_the_body_closes_over_is_not_kept_for_each_step(kind):
     w, x = jnp.eye(64), jnp.ones(64)
     compiled = jax.jit(jax.grad(loss)).lower(w).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 8 * w.nbytes
+
+
+def test_what_has_no_tangent_gets_none(backwards):
+    def last(x, rate):
+        def body(state):
+            time, x = state
+            return nondifferentiable(time) + 1, x * rate + time
+
+        return while_loop(lambda s: s[0] < 3, body, (0.0, x), **backwards)[1]
+
+    np.testing.assert_allclose(jax.grad(last)(2.0, 3.0), 27)
+    np.testing.assert_allclose(jax.grad(last, 1)(2.0, 3.0), 2 * 27 + 1)
+    np.testing.assert_allclose(jax.grad(last, (0, 1))(2.0, 3.0), (27, 2 * 27 + 1))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 4])
+def test_tangents_reach_one_array_after_another(backwards, steps):
+    def body(state):
+        i, a, b, c, d = state
+        return i + 1, a * 2, jnp.sin(a) + b, b * b, d + 1
+
+    def last(x):
+        init = (0, x, 0.5, 1.0, 0.0)
+        return jnp.stack(while_loop(lambda s: s[0] < steps, body, init, **backwards)[1:])
+
+    def plain(x):
+        state = (0, x, jnp.asarray(0.5), jnp.asarray(1.0), jnp.asarray(0.0))
+        for _ in range(steps):
+            state = body(state)
+        return jnp.stack(state[1:])
+
+    close(jax.jacrev(last)(0.3), jax.jacrev(plain)(0.3))
+    close(jax.grad(lambda x: last(x)[2])(0.3), jax.grad(lambda x: plain(x)[2])(0.3))
 
 
 @pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])

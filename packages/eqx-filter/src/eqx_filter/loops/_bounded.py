@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..primitives import unvmap_any
-from ._traced import Arrays, Loop
+from ..primitives._unvmap import unvmap_any
+from ._state import Arrays
+from ._traced import Loop
 
 Carry = tuple[Any, ...]
 

@@ -20,30 +20,33 @@ class Buffer:
 
     It can be read, `buffer[i]`, and written, `buffer = buffer.at[i].set(x, pred=True)`. Each place
     is to be written once at most, and not read before that: a gradient looks at the finished array.
+
+    `preds` says, of this loop and of those around it, whether the step is taken; `marks` become
+    True where the buffer is written.
     """
 
-    def __init__(self, array: Any, pred: Any, mark: Any = None) -> None:
-        self._array = array
-        self._pred = pred
-        self._mark = mark
+    def __init__(self, array: Any, preds: tuple[Any, ...], marks: tuple[Any, ...] = ()) -> None:
+        self.array = array
+        self.preds = preds
+        self.marks = marks
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the array."""
-        return self._array.shape
+        return self.array.shape
 
     @property
     def dtype(self) -> Any:
         """Of the array."""
-        return self._array.dtype
+        return self.array.dtype
 
     @property
     def size(self) -> int:
         """Of the array."""
-        return self._array.size
+        return self.array.size
 
     def __getitem__(self, item: Any) -> jax.Array:
-        return self._array[item]
+        return self.array[item]
 
     @property
     def at(self) -> "_At":
@@ -56,7 +59,7 @@ class Buffer:
 
 jax.tree_util.register_pytree_node(
     Buffer,
-    lambda buffer: ((buffer._array, buffer._pred, buffer._mark), None),
+    lambda buffer: ((buffer.array, buffer.preds, buffer.marks), None),
     lambda _, children: Buffer(*children),
 )
 
@@ -76,30 +79,20 @@ class _Place:
 
     def set(self, x: Any, *, pred: Any = True, **kwargs: Any) -> Buffer:
         """The buffer with `x` there, unless `pred` is False."""
-        array, here, mark = self._buffer._array, self._buffer._pred, self._buffer._mark
-        there = jax.eval_shape(lambda: array[self._item])
-        new = jnp.broadcast_to(jnp.asarray(x, array.dtype), there.shape)
-        pred = select_if_vmap(here, jnp.asarray(pred), jnp.array(False))
-        array = maybe_set(pred, array, new, self._item, kwargs)
-        if mark is not None:
-            mark = mark.at[self._item].set(mark[self._item] | pred, **kwargs)
-        return Buffer(array, here, mark)
+        buffer, item = self._buffer, self._item
+        there = jax.eval_shape(lambda: buffer.array[item])
+        new = jnp.broadcast_to(jnp.asarray(x, buffer.dtype), there.shape)
+        pred = jnp.asarray(pred)
+        for here in buffer.preds:
+            pred = select_if_vmap(here, pred, jnp.array(False))
+        array = maybe_set(pred, buffer.array, new, item, kwargs)
+        marks = [mark.at[item].set(mark[item] | pred, **kwargs) for mark in buffer.marks]
+        return Buffer(array, buffer.preds, tuple(marks))
 
 
 def is_buffer(node: Any) -> bool:
     """Whether a node is a [`Buffer`][]."""
     return isinstance(node, Buffer)
-
-
-def unwrapped(tree: Any) -> Any:
-    """The PyTree with arrays for [`Buffer`][]s."""
-    return jax.tree.map(lambda x: x._array if is_buffer(x) else x, tree, is_leaf=is_buffer)
-
-
-def marks_in(tree: Any) -> list[Any]:
-    """Of each [`Buffer`][], an array that is True where it was written."""
-    leaves = jax.tree.leaves(tree, is_leaf=is_buffer)
-    return [leaf._mark for leaf in leaves if is_buffer(leaf)]
 
 
 def buffer_at_set(buffer: Any, item: Any, x: Any, *, pred: Any = True, **kwargs: Any) -> Any:

@@ -4,15 +4,21 @@ The others are computed again from those. `_schedule.py` says which are kept, an
 not grow with the number of steps.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 
+from eqx_pytree import Static
+
+from .._reached import reached_by
 from . import _lax
 from ._schedule import keep, lengths, nothing_kept, split
-from ._traced import Arrays, Loop
+from ._state import Arrays
+from ._traced import Loop
 
 
 def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
@@ -27,18 +33,80 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
         this = of(*args)
         return _lax.run(this.cond, this.body, this.init, max_steps)
 
-    def forward(*args: Arrays) -> tuple[Arrays, Any]:
-        out, trail = _keeping(of(*args), max_steps, checkpoints)
+    def forward(*args: Any) -> tuple[Arrays, Any]:
+        this = of(*([x.value for x in part] for part in args))
+        _, const_moves, moves = (
+            [x.perturbed and _can_move(x.value) for x in part] for part in args
+        )
+        out, trail = _keeping(this, max_steps, checkpoints)
         buffers = [x if b else None for x, b in zip(out, loop.is_buffer, strict=True)]
-        return out, (*args[:2], buffers, trail)
+        moving = Moving(tuple(const_moves), _moving(this, const_moves, moves))
+        return out, (this.cond.consts, this.body.consts, Static(moving), buffers, trail)
 
-    def backward(residuals: Any, cotangents: Arrays) -> Any:
-        cond_consts, body_consts, buffers, trail = residuals
+    def backward(residuals: Any, cotangents: Any) -> Any:
+        cond_consts, body_consts, moving, buffers, trail = residuals
         this = of(cond_consts, body_consts, [])
-        return [None] * len(cond_consts), *_reversed(this, max_steps, buffers, trail, cotangents)
+        by_init = [
+            (jnp.zeros(ct.shape, ct.dtype) if isinstance(ct, SymbolicZero) else ct)
+            if moves
+            else None
+            for ct, moves in zip(cotangents, moving.value.arrays, strict=True)
+        ]
+        found = _reversed(this, max_steps, moving.value, buffers, trail, by_init)
+        return [None] * len(cond_consts), *found
 
-    whole.defvjp(forward, backward)
+    whole.defvjp(forward, backward, symbolic_zeros=True)
     return whole(loop.cond.consts, loop.body.consts, loop.init)
+
+
+class Moving(NamedTuple):
+    """Of what the body closes over, and of the state, which arrays have a tangent in any step."""
+
+    consts: tuple[bool, ...]
+    arrays: tuple[bool, ...]
+
+
+def _can_move(x: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
+
+
+def _moving(loop: Loop, const_moves: list[bool], moves: list[bool]) -> tuple[bool, ...]:
+    """Which arrays have a tangent in any step, if these have one before the first."""
+    can_move = list(map(_can_move, loop.init))
+    while moves != can_move:
+        after = _moving_after_a_step(loop, Moving(tuple(const_moves), tuple(moves)))
+        if after == moves:
+            break
+        moves = after
+    return tuple(moves)
+
+
+def _moving_after_a_step(loop: Loop, moving: Moving) -> list[bool]:
+    """Which arrays have a tangent before a step or after it."""
+    reached: list[bool] = []
+
+    def tangents(consts: Arrays, arrays: Arrays) -> Any:
+        step, *before = _of_moving(loop, consts, arrays, moving)
+
+        def telling(*before: Arrays) -> Any:
+            out, reached[:] = reached_by(step(*before))
+            return out
+
+        return jax.jvp(telling, before, before)
+
+    jax.eval_shape(tangents, loop.body.consts, loop.init)
+    return [m or r for m, r in zip(moving.arrays, reached, strict=True)]
+
+
+def _of_moving(loop: Loop, consts: Arrays, arrays: Arrays, moving: Moving) -> Any:
+    """One step as a function of what moves, `(consts, arrays)`, and these."""
+    [pred] = loop.cond(*arrays)
+
+    def step(some_consts: Arrays, some_arrays: Arrays) -> Arrays:
+        all_consts = _merged(some_consts, consts, moving.consts)
+        return loop.body.of(all_consts, pred, *_merged(some_arrays, arrays, moving.arrays))
+
+    return step, _chosen(consts, moving.consts), _chosen(arrays, moving.arrays)
 
 
 def _written(saved: Arrays, slot: Any, arrays: Arrays) -> Arrays:
@@ -81,14 +149,18 @@ def _keeping(loop: Loop, max_steps: int | None, checkpoints: int) -> tuple[Array
 
 
 def _reversed(
-    loop: Loop, max_steps: int | None, buffers: Arrays, trail: Any, cotangents: Arrays
+    loop: Loop,
+    max_steps: int | None,
+    moving: Moving,
+    buffers: Arrays,
+    trail: Any,
+    by_arrays: Arrays,
 ) -> Any:
-    """The cotangents of what the body closes over, and of the first state."""
+    """The cotangents of what the body closes over, and of the first state; None of what is still."""
     steps, kept_steps, saved = trail
     slots = len(kept_steps)
     order = jnp.argsort(kept_steps).astype(jnp.int32)  # a stack, the newest kept on top
     table = jnp.asarray(lengths(slots, max_steps))
-    of_floats = [jnp.issubdtype(x.dtype, jnp.inexact) for x in cotangents]
 
     def advance(goal: Any, carry: Any) -> Any:
         """Go on towards `goal`, as far as the next state to keep, and keep it."""
@@ -111,15 +183,12 @@ def _reversed(
             lambda c: c[0] < goal, lambda c: advance(goal, c), start
         )
         top = jnp.where(where[top] == goal, top - 1, top)
-        more, by_arrays = _pulled_back(loop, _with(buffers, arrays), by_arrays, of_floats)
+        more, by_arrays = _pulled_back(loop, _with(buffers, arrays), moving, by_arrays)
         by_consts = [None if x is None else x + y for x, y in zip(by_consts, more, strict=True)]
         return goal, top, where, saved, by_consts, by_arrays
 
-    by_consts = [
-        jnp.zeros_like(x) if jnp.issubdtype(jnp.result_type(x), jnp.inexact) else None
-        for x in loop.body.consts
-    ]
-    by_arrays = [x if f else None for x, f in zip(cotangents, of_floats, strict=True)]
+    consts = zip(loop.body.consts, moving.consts, strict=True)
+    by_consts = [jnp.zeros_like(x) if moves else None for x, moves in consts]
     top = jnp.minimum(steps, slots) - 1
     start = (steps, top, kept_steps[order], saved, by_consts, by_arrays)
     *_, by_consts, by_arrays = lax.while_loop(lambda c: c[0] > 0, backwards, start)
@@ -134,28 +203,20 @@ def _stepped(loop: Loop, arrays: Arrays, buffers: Arrays) -> Arrays:
 
 
 def _pulled_back(
-    loop: Loop, arrays: Arrays, cotangents: Arrays, of_floats: list[bool]
+    loop: Loop, arrays: Arrays, moving: Moving, cotangents: Arrays
 ) -> tuple[Arrays, Arrays]:
     """The cotangents of the body's closure and of the arrays before one step."""
-    [pred] = loop.cond(*arrays)
-    consts = loop.body.consts
-    const_floats = [jnp.issubdtype(jnp.result_type(x), jnp.inexact) for x in consts]
-
-    def step(some_consts: Arrays, some_arrays: Arrays) -> Arrays:
-        all_consts = _merged(some_consts, consts, const_floats)
-        outs = loop.body.of(all_consts, pred, *_merged(some_arrays, arrays, of_floats))
-        return _chosen(outs, of_floats)
-
-    _, pullback = jax.vjp(step, _chosen(consts, const_floats), _chosen(arrays, of_floats))
-    by_consts, by_arrays = pullback(_chosen(cotangents, of_floats))
-    nones = [None] * len(consts), [None] * len(arrays)
-    return _merged(by_consts, nones[0], const_floats), _merged(by_arrays, nones[1], of_floats)
+    step, *before = _of_moving(loop, loop.body.consts, arrays, moving)
+    _, pullback = jax.vjp(lambda *some: _chosen(step(*some), moving.arrays), *before)
+    by_consts, by_arrays = pullback(_chosen(cotangents, moving.arrays))
+    nones = [None] * len(moving.consts), [None] * len(arrays)
+    return _merged(by_consts, nones[0], moving.consts), _merged(by_arrays, nones[1], moving.arrays)
 
 
-def _chosen(arrays: Arrays, mask: list[bool]) -> Arrays:
+def _chosen(arrays: Arrays, mask: Sequence[bool]) -> Arrays:
     return [x for x, chosen in zip(arrays, mask, strict=True) if chosen]
 
 
-def _merged(some: Arrays, others: Arrays, mask: list[bool]) -> Arrays:
+def _merged(some: Arrays, others: Arrays, mask: Sequence[bool]) -> Arrays:
     given = iter(some)
     return [next(given) if chosen else x for x, chosen in zip(others, mask, strict=True)]

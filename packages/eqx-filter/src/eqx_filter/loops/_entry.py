@@ -14,12 +14,13 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from . import _lax
-from ._traced import Arrays, Loop
+from ._state import Arrays
+from ._traced import Loop
 
 
 def entered(loop: Loop, max_steps: int | None) -> Loop:
     """The loop, with buffers that have a derivative by what they held before."""
-    if not any(loop.is_buffer):
+    if not any(loop.is_marked):
         return loop
 
     @jax.custom_jvp
@@ -40,16 +41,16 @@ def entered(loop: Loop, max_steps: int | None) -> Loop:
         return enter(buffers, others), moved
 
     enter.defjvp(rule, symbolic_zeros=True)
-    buffers = [x for x, b in zip(loop.init, loop.is_buffer, strict=True) if b]
-    rest = [x for x, b in zip(loop.init, loop.is_buffer, strict=True) if not b]
+    buffers = [x for x, b in zip(loop.init, loop.is_marked, strict=True) if b]
+    rest = [x for x, b in zip(loop.init, loop.is_marked, strict=True) if not b]
     buffers = enter(buffers, (loop.cond.consts, loop.marking.consts, rest))
-    return loop._replace(init=_joined(loop.is_buffer, buffers, rest))
+    return loop._replace(init=_joined(loop.is_marked, buffers, rest))
 
 
 def _written(loop: Loop, max_steps: int | None, buffers: Arrays, others: Any) -> Arrays:
     """Of each buffer, which places the loop writes."""
     cond_consts, body_consts, rest = others
-    init = _joined(loop.is_buffer, buffers, rest)
+    init = _joined(loop.is_marked, buffers, rest)
     marks = [jnp.zeros(x.shape, bool) for x in buffers]
 
     def cond(*arrays: Any) -> Arrays:
@@ -61,6 +62,6 @@ def _written(loop: Loop, max_steps: int | None, buffers: Arrays, others: Any) ->
     return _lax.run(cond, body, [*init, *marks], max_steps)[len(init) :]
 
 
-def _joined(is_buffer: Sequence[bool], buffers: Arrays, rest: Arrays) -> Arrays:
+def _joined(is_marked: Sequence[bool], buffers: Arrays, rest: Arrays) -> Arrays:
     held, others = iter(buffers), iter(rest)
-    return [next(held if b else others) for b in is_buffer]
+    return [next(held if b else others) for b in is_marked]

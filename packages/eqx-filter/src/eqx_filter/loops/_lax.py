@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from ..primitives import unvmap_any
-from ._traced import Arrays
+from ..primitives._unvmap import unvmap_any
+from ._state import Arrays
 
 
 def any_left(max_steps: int | None) -> Callable[[Any], Any]:

@@ -11,15 +11,15 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters.ad import is_undefined_primal
 
-from ..primitives import (
-    create_vprim,
+from ..primitives._filtered import (
     filter_primitive_bind,
     filter_primitive_def,
     filter_primitive_jvp,
     filter_primitive_transpose,
     materialise_zeros,
-    register_impl_finalisation,
 )
+from ..primitives._finalise import register_impl_finalisation
+from ..primitives._vprim import create_vprim
 
 
 def maybe_set(pred: Any, array: Any, x: Any, item: Any, options: dict[str, Any]) -> Any:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax import lax
 
-from ._buffers import is_buffer, unwrapped
-from ._traced import in_buffers, named_buffers
+from ._buffers import is_buffer
+from ._state import State
 from ._while import Kind, while_loop
 
 T = TypeVar("T")
@@ -76,12 +76,11 @@ def _on_buffers(f: Callable[..., Any], buffers: Callable[[Any], Any] | None) -> 
     if buffers is None:
         return f
 
-    def on_arrays(state: Any, x: Any) -> Any:
-        arrays, structure = jtu.tree_flatten(state)
-        written = named_buffers(state, buffers)
-        wrapped = in_buffers(arrays, written, jnp.array(True), [None] * len(arrays))
-        state, y = f(jtu.tree_unflatten(structure, wrapped), x)
-        return unwrapped(state), y
+    def on_arrays(init: Any, x: Any) -> Any:
+        state = State(init, buffers)
+        out, y = f(state.tree(state.first, jnp.array(True)), x)
+        found = state.arrays(out, with_own_marks=False)
+        return (out if found is None else state.finished(found[0])), y
 
     return on_arrays
 

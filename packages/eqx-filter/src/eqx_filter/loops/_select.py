@@ -14,7 +14,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .._jax import zero_tangent
-from ..primitives import register_impl_finalisation
+from ..primitives._finalise import register_impl_finalisation
 
 
 def select_if_vmap(pred: Any, new: Any, old: Any) -> jax.Array:

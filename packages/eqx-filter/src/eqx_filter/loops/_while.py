@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 
 from . import _bounded, _checkpointed, _lax
 from ._entry import entered
+from ._state import State
 from ._traced import traced
 
 T = TypeVar("T")
@@ -60,16 +61,17 @@ def while_loop(
             f"{max_steps!r}. A number of steps that is known at run time belongs into `cond_fun`."
         )
         raise ValueError(message)
-    loop = traced(cond_fun, body_fun, init_val, buffers)
+    state = State(init_val, buffers)
+    loop = traced(cond_fun, body_fun, state)
     if kind == "lax":
-        return loop.finished(_lax.run(loop.cond, loop.body, loop.init, max_steps))
+        return state.finished(_lax.run(loop.cond, loop.body, loop.init, max_steps))
     if kind == "bounded":
         if max_steps is None or max_steps < 0:
             message = "kind='bounded' requires `max_steps` to be specified, as a number of steps."
             raise ValueError(message)
-        return loop.finished(_bounded.run(entered(loop, max_steps), max_steps, base))
+        return state.finished(_bounded.run(entered(loop, max_steps), max_steps, base))
     slots = _slots(max_steps, checkpoints)
-    return loop.finished(_checkpointed.run(entered(loop, max_steps), max_steps, slots))
+    return state.finished(_checkpointed.run(entered(loop, max_steps), max_steps, slots))
 
 
 def _slots(max_steps: int | None, checkpoints: int | None) -> int:

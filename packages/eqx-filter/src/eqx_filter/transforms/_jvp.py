@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jax.custom_derivatives import SymbolicZero
 
 from .._jax import flatten_with_nones
 from .._naming import refuse_uncallable
 from .._packed import Packed, pack
 from .._predicates import is_array_like, is_none
+from .._reached import reached_by
 from ..trees._difference import first_difference
 
 _T = TypeVar("_T")
@@ -54,7 +54,7 @@ def filter_jvp(
         remaining = iter(moving)
         merged = [next(remaining) if m else x for m, x in zip(moves, leaves, strict=True)]
         out = pack(fn(*structure.unflatten(merged), **kwargs))
-        arrays, reached[:] = _reached(out.arrays)
+        arrays, reached[:] = reached_by(out.arrays)
         return Packed(out.layout, arrays)
 
     moving = [x for m, x in zip(moves, leaves, strict=True) if m]
@@ -68,22 +68,6 @@ def filter_jvp(
         raise type(error)(told) from None
     found = [x if r else None for r, x in zip(reached, tangent_out.arrays, strict=True)]
     return out.unpack(), out.layout.rebuild_with_gaps(found)
-
-
-def _reached(arrays: Sequence[Any]) -> tuple[Sequence[Any], list[bool]]:
-    """The arrays unchanged, and for each whether it has a tangent other than a symbolic zero.
-
-    JAX tells this to custom rules alone; so the arrays pass through one, which leaves no trace.
-    """
-    reached = [False] * len(arrays)
-
-    def rule(primals: Any, tangents: Any) -> Any:
-        reached[:] = [not isinstance(tangent, SymbolicZero) for tangent in tangents]
-        return primals, tangents
-
-    identity = jax.custom_jvp(lambda *arrays: arrays)
-    identity.defjvp(rule, symbolic_zeros=True)
-    return identity(*arrays) if arrays else (), reached
 
 
 def _unlike(primals: Any, tangents: Any) -> str:
