@@ -248,3 +248,84 @@ def test_bounds_and_conditions(call, text):
 def test_a_batch_of_no_rows_is_refused():
     with pytest.raises(ValueError, match=r"`batch_size` must be at least 1, or None .* it is 0"):
         filter_map(lambda x: x, V, batch_size=0)
+
+
+KINDS = {
+    "lax": {},
+    "bounded": {"kind": "bounded"},
+    "checkpointed": {"kind": "checkpointed"},
+    "few": {"kind": "checkpointed", "checkpoints": 2},
+}
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
+def kind(request):
+    return request.param
+
+
+def steps_of(model, **kind):
+    bound = {"max_steps": 5} if kind else {}
+    start = {"i": jnp.array(0), "model": model}
+
+    def body(carry):
+        return {"i": carry["i"] + 1, "model": grow(carry["model"], carry["model"].weight)[0]}
+
+    return filter_while_loop(lambda c: c["i"] < 3, body, start, **kind, **bound)["model"]
+
+
+def test_loops_of_each_kind_carry_what_is_no_array(kind):
+    assert tree_equal(steps_of(Model(V), **kind), Model(8 * V))
+    model, weights = filter_scan(grow, Model(V), jnp.ones(4), **kind)
+    wanted, history = filter_scan(grow, Model(V), jnp.ones(4))
+    assert tree_equal(model, wanted)
+    assert tree_equal(weights, history)
+
+
+def test_kinds_other_than_lax_are_differentiated_backwards(kind):
+    if not kind:
+        pytest.skip("JAX's own while loop is not")
+    grads = filter_grad(lambda model: steps_of(model, **kind).weight.sum())(Model(V))
+    assert tree_equal(grads.weight, jnp.full(3, 8.0))
+    grads = filter_grad(lambda m: filter_scan(grow, m, jnp.ones(4), **kind)[1].sum())(Model(V))
+    assert tree_equal(grads.weight, jnp.full(3, 4.0))
+
+
+def test_a_loop_of_each_kind_is_compiled_once(kind):
+    traces = []
+
+    def body(carry):
+        traces.append(1)
+        return carry[0] + 1, carry[1]
+
+    def run(x):
+        options = kind | {"max_steps": 3} if kind else {}
+        return filter_while_loop(cond, body, (jnp.array(0), x), **options)
+
+    def cond(carry):
+        return carry[0] < 2
+
+    run(V)
+    first = len(traces)
+    for x in (V + 1, V + 2):
+        assert tree_equal(run(x)[1], x)
+    assert len(traces) == first
+
+
+def test_steps_of_jaxs_own_kind_can_be_bounded():
+    carry = filter_while_loop(lambda c: True, lambda c: (c[0] + 1, c[1]), (V, "x"), max_steps=4)
+    assert tree_equal(carry, (V + 4, "x"))
+
+
+@pytest.mark.parametrize("kind", [{"kind": "bounded", "max_steps": 3}, {"max_steps": 3}])
+def test_what_changes_in_the_carry_is_named_in_each_kind(kind):
+    with pytest.raises(TypeError, match=r"`carry\['x'\]` is float32\[2\] instead of float32\[3\]"):
+        filter_while_loop(lambda c: False, lambda c: {"x": c["x"][:2]}, {"x": V}, **kind)
+
+
+def test_options_that_a_kind_does_not_have_are_refused():
+    with pytest.raises(ValueError, match=r"`max_steps` to be specified"):
+        filter_while_loop(lambda c: False, lambda c: c, V, kind="bounded")
+    with pytest.raises(ValueError, match=r"Unrecognised kind of while loop 'quick'"):
+        filter_while_loop(lambda c: False, lambda c: c, V, kind="quick")
+    with pytest.raises(ValueError, match=r"`reverse` and `unroll` are options of kind='lax'"):
+        filter_scan(grow, Model(V), jnp.ones(4), reverse=True, kind="bounded")

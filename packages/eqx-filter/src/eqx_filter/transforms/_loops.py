@@ -1,8 +1,9 @@
 """Loops of `jax.lax` with any PyTree as carry: `filter_scan`, `filter_while_loop` and kin."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from .._describe import describe_value
 from .._naming import function_name, refuse_uncallable
 from .._packed import Packed, pack, unpack
 from .._predicates import is_array, is_number_or_array
+from ..loops import Kind, scan, while_loop
 from ._carry import Carry, outline
 from ._steps import kept_with
 
@@ -25,6 +27,9 @@ def filter_scan(
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
+    *,
+    kind: Kind = "lax",
+    checkpoints: int | Literal["all"] | None = None,
 ) -> tuple[Any, Any]:
     """Go through arrays along their first axis with a carry: `jax.lax.scan` for any PyTrees.
 
@@ -35,17 +40,25 @@ def filter_scan(
         are no arrays ride along, and must come back equal.
     - `xs`: what `x` is taken from: each array of shape `(length, ...)`, row by row; other leaves
         are the same in each step. None for no such thing.
-    - `length`, `reverse`, `unroll`: as in `jax.lax.scan`.
+    - `length`, `reverse`, `unroll`: as in `jax.lax.scan`; the last two are for `"lax"` alone.
+    - `kind`, `checkpoints`: by how it is to be differentiated, as in [`eqx_filter.loops.scan`][].
 
     **Returns:** `(carry, ys)`: the last carry, and the `y` of all steps, with each array of shape
     `(length, ...)`; leaves that are no arrays are as `f` gave them.
 
     **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf,
     and if `f` returns no pair; `ValueError` if the arrays in `xs` have different lengths, or there
-    are none and no `length`.
+    are none and no `length`, and for options that the kind does not have.
     """
     refuse_uncallable("filter_scan", f=f)
     _refuse_lengths(xs, length)
+    options = {"kind": kind, "checkpoints": checkpoints}
+    if kind != "lax" and (reverse or unroll != 1):
+        message = (
+            f"`reverse` and `unroll` are options of kind='lax'; this is kind={kind!r}. Reverse "
+            "`xs`, with `jax.numpy.flip`, and what comes back."
+        )
+        raise ValueError(message)
     first, rows = pack(init), pack(xs)
 
     def make() -> tuple[Carry, Callable[..., Any]]:
@@ -64,15 +77,31 @@ def filter_scan(
         return carry, step
 
     carry, step = kept_with(f, "scan", (first, rows), make)
+
+    def make_loop() -> Callable[..., Any]:
+        return jax.jit(functools.partial(scan, step, length=length, **options))
+
     with _naming_changes(carry, f):
-        arrays, ys = jax.lax.scan(
-            step, first.arrays, rows.arrays, length, reverse=reverse, unroll=unroll
-        )
+        if kind == "lax":
+            arrays, ys = jax.lax.scan(
+                step, first.arrays, rows.arrays, length, reverse=reverse, unroll=unroll
+            )
+        else:
+            key = "scan", length, *options.values()
+            looped = kept_with(f, key, (first, rows), make_loop)
+            arrays, ys = looped(list(first.arrays), list(rows.arrays))
     return unpack(first.layout, arrays), ys.unpack()
 
 
 def filter_while_loop(
-    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+    cond_fun: Callable[[Any], Any],
+    body_fun: Callable[[Any], Any],
+    init_val: Any,
+    *,
+    kind: Kind = "lax",
+    max_steps: int | None = None,
+    checkpoints: int | None = None,
+    base: int = 16,
 ) -> Any:
     """Repeat a function while a condition holds: `jax.lax.while_loop` for any PyTree.
 
@@ -82,14 +111,17 @@ def filter_while_loop(
     - `body_fun`: a function `carry -> carry`.
     - `init_val`: the first carry. Its arrays may change in their values; leaves that are no arrays
         ride along, and must come back equal.
+    - `kind`, `max_steps`, `checkpoints`, `base`: by how it is to be differentiated, as in
+        [`eqx_filter.loops.while_loop`][]; `"lax"` is not differentiable in reverse mode.
 
-    **Returns:** the last carry. Not differentiable in reverse mode, as `jax.lax.while_loop`.
+    **Returns:** the last carry.
 
     **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf,
-    and if `cond_fun` returns anything but a bool.
+    and if `cond_fun` returns anything but a bool; `ValueError` for what the kind needs.
     """
     refuse_uncallable("filter_while_loop", cond_fun=cond_fun, body_fun=body_fun)
     first = pack(init_val)
+    options = {"kind": kind, "max_steps": max_steps, "checkpoints": checkpoints, "base": base}
 
     def make_condition() -> Callable[..., Any]:
         layout = first.layout
@@ -101,8 +133,16 @@ def filter_while_loop(
 
     condition = kept_with(cond_fun, "condition", (first,), make_condition)
     carry, body = kept_with(body_fun, "while", (first,), make_body)
+
+    def make_loop() -> Callable[..., Any]:
+        return jax.jit(functools.partial(while_loop, condition, body, **options))
+
     with _naming_changes(carry, body_fun):
-        arrays = jax.lax.while_loop(condition, body, first.arrays)
+        if kind == "lax" and max_steps is None:
+            arrays = jax.lax.while_loop(condition, body, first.arrays)
+        else:
+            key = "while", condition, *options.values()
+            arrays = kept_with(body_fun, key, (first,), make_loop)(list(first.arrays))
     return unpack(first.layout, arrays)
 
 
@@ -194,7 +234,7 @@ def _naming_changes(carry: Carry, fun: Any) -> Iterator[None]:
     """Say by its path which array changed its type, where JAX finds that one did."""
     try:
         yield
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         told = carry.why_refused(fun)
         if told is None or str(error) == told:
             raise
