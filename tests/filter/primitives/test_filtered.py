@@ -125,6 +125,18 @@ def test_jvp_is_given_none_for_zeros():
     assert tangents[1] is None
 
 
+def test_a_number_that_jax_hands_on_is_an_array_to_each_rule():
+    def jvp(primals, tangents):
+        (x, factor, label), (moved, _, _) = primals, tangents
+        assert isinstance(x, jax.Array)
+        out, _ = filter_primitive_bind(made, x, factor, label)
+        return (out, label), (filter_primitive_bind(made, moved, factor, label)[0], None)
+
+    made = scaled(jvp)
+    found = jax.jvp(lambda x: filter_primitive_bind(made, x, 3, "s")[0], (2.0,), (1.0,))
+    assert found == (6.0, 3.0)
+
+
 def test_the_gradient_is_that_of_the_formula():
     def jvp(primals, tangents):
         x, _, label = primals
