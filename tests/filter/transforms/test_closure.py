@@ -8,7 +8,16 @@ import jax.tree_util as jtu
 import numpy as np
 import pytest
 
-from eqx_filter import filter_closure_convert, filter_grad, filter_jit, tree_equal
+from eqx_filter import (
+    combine,
+    filter,
+    filter_closure_convert,
+    filter_grad,
+    filter_jit,
+    is_array,
+    partition,
+    tree_equal,
+)
 from eqx_pytree import Module
 
 X, Y = jnp.array(2.0), jnp.array(3.0)
@@ -29,12 +38,12 @@ def closing_over(y):
 class TestConverted:
     def test_has_what_was_closed_over_as_leaves(self):
         converted = filter_closure_convert(closing_over(Y), X)
-        assert tree_equal(jtu.tree_leaves(converted), [Y])
+        assert tree_equal(jtu.tree_leaves(filter(converted, is_array)), [Y])
         assert converted(X)[0] == 6
 
     def test_a_module_has_its_arrays(self):
         converted = filter_closure_convert(Scale(Y), X)
-        assert tree_equal(jtu.tree_leaves(converted), [Y])
+        assert tree_equal(jtu.tree_leaves(filter(converted, is_array)), [Y])
         assert tree_equal(jtu.tree_leaves(filter_grad(lambda f: f(X))(converted)), [X])
 
     def test_differentiates_what_was_closed_over(self):
@@ -46,6 +55,26 @@ class TestConverted:
     def test_keeps_static_arguments_and_outputs(self):
         converted = filter_closure_convert(closing_over(Y), X, "text", 3, key=None)
         assert converted(X, "text", 3, key=None) == (6, ("text", 3), {"key": None})
+
+    def test_two_of_one_signature_have_one_structure(self):
+        first = filter_closure_convert(lambda x: x * Y, X)
+        second = filter_closure_convert(lambda x: x + Y * 2, X)
+        arrays, static = partition(first, is_array)[0], partition(second, is_array)[1]
+        assert combine(arrays, static)(X) == 8
+        assert not tree_equal(first, second)
+
+    def test_may_be_made_anew_at_each_step_of_a_loop(self):
+        def step(x):
+            return filter_closure_convert(jax.linearize(lambda y: y**2, x)[1], X)
+
+        arrays, static = partition(step(X), is_array)
+
+        def body(arrays, _):
+            linear = combine(arrays, static)
+            return filter(step(linear(X)), is_array), None
+
+        arrays, _ = jax.lax.scan(body, arrays, length=2)
+        assert combine(arrays, static)(X) == 128
 
     def test_through_transformations(self):
         converted = filter_closure_convert(Scale(Y), X)

@@ -10,16 +10,20 @@ import jax.tree_util as jtu
 from eqx_pytree import Module, field, static_key, tree_pformat
 
 from .._naming import function_name
-from .._packed import Packed, pack
+from .._packed import Layout, pack
 from .._predicates import ABSTRACT_TOO
 from ._abstract import filter_eval_shape, trace_of_arrays
 
 
 class Signature:
-    """The arguments that a function was traced for: shapes, dtypes and static leaves."""
+    """What a function was traced for, or gave then: shapes, dtypes and static leaves.
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.struct = jtu.tree_map(_struct, (args, kwargs))
+    The function's name is for messages, and does not count when two are compared.
+    """
+
+    def __init__(self, name: str, tree: Any) -> None:
+        self.name = name
+        self.struct = jtu.tree_map(_struct, tree)
         leaves, self.structure = jtu.tree_flatten(self.struct)
         self.key = tuple(map(_key, leaves))
 
@@ -35,13 +39,17 @@ class Signature:
 
 
 class ClosureConverted(Module):
-    """A function as a program and the arrays that it closed over, which are the leaves."""
+    """A function as a program and the arrays that it closed over; these are its leaves.
 
+    As the program is no part of the structure, two of one signature have the same: a solver's state
+    may hold one that is made anew at each step.
+    """
+
+    jaxpr: Any
     consts: list[Any]
-    name: str = field(static=True)
-    jaxpr: Any = field(static=True)
     signature: Signature = field(static=True)
-    out: Packed = field(static=True, repr=False)
+    out: Signature = field(static=True, repr=False)
+    layout: Layout = field(static=True, repr=False)
 
     @property
     def in_struct(self) -> Any:
@@ -51,12 +59,12 @@ class ClosureConverted(Module):
     @property
     def out_struct(self) -> Any:
         """The output, with `jax.ShapeDtypeStruct`s for arrays."""
-        return self.out.unpack()
+        return self.out.struct
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        _refuse_other_arguments(self.name, self.signature, args, kwargs)
+        _refuse_other_arguments(self.signature, args, kwargs)
         arrays = pack((args, kwargs)).arrays
-        return self.out.layout.rebuild(jax.core.eval_jaxpr(self.jaxpr, self.consts, *arrays))
+        return self.layout.rebuild(jax.core.eval_jaxpr(self.jaxpr, self.consts, *arrays))
 
 
 class NothingClosedOver(Module):
@@ -77,7 +85,7 @@ class NothingClosedOver(Module):
         return filter_eval_shape(self.fun, *args, **kwargs)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        _refuse_other_arguments(function_name(self.fun), self.signature, args, kwargs)
+        _refuse_other_arguments(self.signature, args, kwargs)
         return self.fun(*args, **kwargs)
 
 
@@ -104,11 +112,13 @@ def filter_closure_convert(
     if not callable(fn):
         message = f"`filter_closure_convert` takes a function; {fn!r} is not a callable object."
         raise TypeError(message)
-    signature = Signature(args, kwargs)
+    name = function_name(fn)
+    signature = Signature(name, (args, kwargs))
     if isinstance(fn, types.FunctionType) and fn.__closure__ is None:
         return NothingClosedOver(fn, signature)
     closed, out = trace_of_arrays(fn, args, kwargs)
-    return ClosureConverted(closed.consts, function_name(fn), closed.jaxpr, signature, out)
+    given = Signature(name, out.unpack())
+    return ClosureConverted(closed.jaxpr, closed.consts, signature, given, out.layout)
 
 
 def _struct(leaf: Any) -> Any:
@@ -120,13 +130,13 @@ def _key(leaf: Any) -> Any:
     return (leaf.shape, leaf.dtype) if isinstance(leaf, ABSTRACT_TOO) else static_key(leaf)
 
 
-def _refuse_other_arguments(name: str, signature: Signature, args: Any, kwargs: Any) -> None:
-    given = Signature(args, kwargs)
+def _refuse_other_arguments(signature: Signature, args: Any, kwargs: Any) -> None:
+    given = Signature(signature.name, (args, kwargs))
     if given == signature:
         return
     message = (
-        f"Closure-converted function `{name}` called with different arguments to the example "
-        "arguments provided. Shapes, dtypes and all that is no array must be the same.\n"
+        f"Closure-converted function `{signature.name}` called with different arguments to the "
+        "example arguments provided. Shapes, dtypes and all that is no array must be the same.\n"
         f"Called with: {given!r}\nClosure-converted with: {signature!r}"
     )
     raise ValueError(message)
