@@ -52,7 +52,14 @@ def test_keys_are_folded_in():
     assert repr(GetKey(seed=3)) == "GetKey(seed=3, call=0, key=Array([0, 3], dtype=uint32))"
 
 
-def test_a_random_seed_is_told():
+def test_the_environment_gives_a_seed(monkeypatch):
+    monkeypatch.setenv("EQX_GETKEY_SEED", "5")
+    assert repr(GetKey()) == repr(GetKey(5))
+    assert GetKey(2).seed == 2
+
+
+def test_a_random_seed_is_told(monkeypatch):
+    monkeypatch.delenv("EQX_GETKEY_SEED", raising=False)
     getkeys = [GetKey() for _ in range(5)]
     assert len({getkey.seed for getkey in getkeys}) > 1
     assert all(0 <= getkey.seed < 2**31 for getkey in getkeys)

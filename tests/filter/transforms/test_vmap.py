@@ -236,3 +236,10 @@ class TestErrors:
     def test_what_cannot_be_called(self):
         with pytest.raises(TypeError, match="`filter_vmap` wraps a function; 3 is not"):
             filter_vmap(3)
+
+
+def test_if_array_is_a_leaf():
+    """So a tree of axes can be mapped beside a tree of them."""
+    assert jax.tree.leaves([if_array(0), if_array(1)]) == [if_array(0), if_array(1)]
+    chosen = jax.tree.map(lambda axis, x: axis(x), [if_array(1), if_array(0)], [jnp.ones(2), "no"])
+    assert chosen == [1, None]

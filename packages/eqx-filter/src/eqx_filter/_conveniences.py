@@ -1,6 +1,7 @@
 """A string that may be in a PyTree, and keys one after another. For solvers and their tests."""
 
 import dataclasses
+import os
 import random
 import threading
 from typing import Any
@@ -57,7 +58,8 @@ class GetKey:
 
     **Arguments:**
 
-    - `seed`: an integer; a random one if None. `repr` tells it, so that a run can be repeated.
+    - `seed`: an integer. If None, that of the environment variable `EQX_GETKEY_SEED`, or else a
+        random one. `repr` tells it, so that a run can be repeated.
 
     **Returns:** by each call, `jax.random.fold_in(jax.random.PRNGKey(seed), n)` for
     `n = 1, 2, ...`: an array of shape `(2,)` and dtype uint32 (with JAX's default generator).
@@ -68,7 +70,7 @@ class GetKey:
     key: jax.Array
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = random.randint(0, 2**31 - 1) if seed is None else seed
+        self.seed = _any_seed() if seed is None else seed
         self.call = 0
         self.key = jax.random.PRNGKey(self.seed)
 
@@ -78,3 +80,8 @@ class GetKey:
             self.call += 1
             call = self.call
         return jax.random.fold_in(self.key, call)
+
+
+def _any_seed() -> int:
+    given = os.environ.get("EQX_GETKEY_SEED")
+    return random.randint(0, 2**31 - 1) if given is None else int(given)

@@ -1,12 +1,11 @@
 """Batch axes of the leaves of a tree: prefix trees of integers, None and functions."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.tree_util as jtu
 import numpy as np
-
-from eqx_pytree import Module
 
 from .._naming import function_name
 from .._predicates import is_array, is_array_like, is_none
@@ -16,12 +15,13 @@ Axes = Any
 """A PyTree prefix whose leaves are integers, None, or functions `leaf -> int | None`."""
 
 
-class if_array(Module):  # noqa: N801
-    """A function that gives `axis` for an array, and None for any other leaf."""
+@dataclasses.dataclass(frozen=True)
+class if_array:  # noqa: N801
+    """A function that gives `axis` for an array, and None for any other leaf; a leaf itself."""
 
     axis: int
 
-    def __check_init__(self) -> None:
+    def __post_init__(self) -> None:
         if isinstance(self.axis, bool) or not isinstance(self.axis, (int, np.integer)):
             message = f"`axis` of `if_array` must be an integer, not `{self.axis!r}`."
             raise TypeError(message)
@@ -58,7 +58,7 @@ def resolve(name: str, axes: Axes, tree: Any) -> list[int | None]:
 
 
 def _asks(spec: Any) -> bool:
-    return callable(spec) and (isinstance(spec, if_array) or jtu.all_leaves([spec]))
+    return callable(spec) and jtu.all_leaves([spec])
 
 
 def _checked(name: str, path: Any, axis: Any, asked: Callable[..., Any] | None = None) -> Any:
