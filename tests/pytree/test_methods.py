@@ -276,3 +276,20 @@ class TestFrozen:
                 dataclasses.FrozenInstanceError, match=r"`Scale.scaled` is a method"
             ):
                 change()
+
+
+def test_what_init_subclass_puts_in_the_place_of_a_method_stays():
+    class Tenfold(Module):
+        def __init_subclass__(cls, **kwargs):
+            super().__init_subclass__(**kwargs)
+            own = vars(cls)["method"]
+            cls.method = lambda self, x: 10 * own(self, x)
+
+    class Adds(Tenfold):
+        x: int
+
+        def method(self, x):
+            return self.x + x
+
+    assert Adds(1).method(2) == 30
+    assert type(Adds(1).method) is BoundMethod

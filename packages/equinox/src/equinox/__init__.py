@@ -72,7 +72,7 @@ from eqx_pytree import (
     tree_pprint,
 )
 
-from . import debug, internal
+from . import _private, debug, internal
 
 if TYPE_CHECKING:
     from . import nn
@@ -155,8 +155,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("equinox")
-    message = f"module `{__name__}` has no attribute `{name}`"
-    raise AttributeError(message)
+    return _private.attribute(__name__, name)
 
 
 def __dir__() -> list[str]:

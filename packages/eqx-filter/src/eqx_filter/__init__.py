@@ -6,7 +6,7 @@ from eqx_pytree import tree_equal
 
 from . import checkpoints, errors, transforms, trees
 from ._conveniences import GetKey, str2jax
-from ._enumeration import Enumeration
+from ._enumeration import Enumeration, EnumerationItem
 from ._numerics import eval_empty, eval_zero, left_broadcast_to, nextafter, prevbefore
 from ._onnx import to_onnx
 from ._partition import combine, filter, hashable_combine, hashable_partition, partition
@@ -25,6 +25,7 @@ from .trees import *  # noqa: F403
 __all__ = [
     "AbstractProgressMeter",
     "Enumeration",
+    "EnumerationItem",
     "GetKey",
     "NoProgressMeter",
     "TextProgressMeter",

@@ -7,6 +7,7 @@ from ._batch_norm import BatchNorm
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
 from ._embedding import Embedding
+from ._init import default_init
 from ._linear import Identity, Linear
 from ._mlp import MLP
 from ._mode import inference_mode
@@ -14,7 +15,7 @@ from ._norm import GroupNorm, LayerNorm, RMSNorm
 from ._prelu import PReLU
 from ._reparametrise import SpectralNorm, WeightNorm
 from ._rnn import GRUCell, LSTMCell
-from ._shared import Shared
+from ._shared import Shared, SharedNode
 from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
 from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
@@ -37,11 +38,13 @@ __all__ = [
     "RMSNorm",
     "Sequential",
     "Shared",
+    "SharedNode",
     "SpectralNorm",
     "State",
     "StateIndex",
     "StatefulLayer",
     "WeightNorm",
+    "default_init",
     "delete_init_state",
     "inference_mode",
     "make_with_state",

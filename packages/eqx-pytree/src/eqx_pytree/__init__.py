@@ -9,7 +9,7 @@ from ._equality import tree_equal
 from ._fields import field, static_field
 from ._keys import is_own_key, static_key
 from ._methods import BoundMethod
-from ._module import Module
+from ._module import Module, is_abstract_module, under_construction
 from ._printing import TreeWLCustom, tree_pformat, tree_pprint
 from ._static import Static
 from ._wrapping import Partial, module_update_wrapper
@@ -27,6 +27,7 @@ __all__ = [
     "doc_remove_args",
     "doc_repr",
     "field",
+    "is_abstract_module",
     "is_own_key",
     "module_update_wrapper",
     "static_field",
@@ -34,6 +35,7 @@ __all__ = [
     "tree_equal",
     "tree_pformat",
     "tree_pprint",
+    "under_construction",
 ]
 
 

@@ -56,9 +56,12 @@ def _make_dataclass(cls: Any, *, init: bool) -> None:
         cls.__annotations__ = annotations
 
 
-def _wrap_methods(cls: Any, namespace: dict[str, Any]) -> None:
-    """Let each plain function that is no field and no magic method give bound PyTrees."""
-    for name, value in namespace.items():
+def _wrap_methods(cls: Any) -> None:
+    """Let each plain function that is no field and no magic method give bound PyTrees.
+
+    Those of the finished class: `__init_subclass__` may have put others there.
+    """
+    for name, value in list(vars(cls).items()):
         magic = name.startswith("__") and name.endswith("__")
         if type(value) is types.FunctionType and not magic and name not in cls.__dataclass_fields__:
             type.__setattr__(cls, name, Method(value))
@@ -97,7 +100,7 @@ class ModuleMeta(abc.ABCMeta):
         cls._why_abstract = why_abstract(cls, forced=strict is None)
         if generated:
             annotate_constructor(cls.__init__, converters(cls))
-        _wrap_methods(cls, namespace)
+        _wrap_methods(cls)
         refuse_slots(cls)
         return cls
 
@@ -210,8 +213,36 @@ Module.register(BoundMethod)
 
 
 def is_abstract_module(cls: ModuleMeta) -> bool:
-    """Whether instances of the Module class `cls` cannot be made: something in it is abstract."""
+    """Whether instances of a Module class cannot be made, since something in it is abstract.
+
+    **Raises:** `TypeError` for what is no subclass of [`Module`][].
+    """
+    if not isinstance(cls, ModuleMeta):
+        message = f"`{cls!r}` is not a subclass of `Module`."
+        raise TypeError(message)
     return inspect.isabstract(cls) or cls._why_abstract is not None
+
+
+class _UnderConstruction:
+    """The instances that can be assigned to."""
+
+    def add(self, instance: Module) -> None:
+        """Let the fields of an instance be assigned to."""
+        _begin(id(instance))
+
+    def remove(self, instance: Module) -> None:
+        """Freeze an instance. **Raises** `KeyError` if it is not under construction."""
+        _under_construction.remove(id(instance))
+
+    def __contains__(self, instance: object) -> bool:
+        return id(instance) in _under_construction
+
+
+under_construction = _UnderConstruction()
+"""For a metaclass that makes instances by itself: `add` one, assign to its fields, `remove` it.
+
+Neither converters nor checks are run for it.
+"""
 
 
 def _frozen(instance: Module, name: str, action: str) -> str:

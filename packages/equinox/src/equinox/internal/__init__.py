@@ -1,5 +1,7 @@
 """Names that libraries built on Equinox use: the toolkit under solvers."""
 
+from typing import TYPE_CHECKING
+
 from eqx_filter import (
     AbstractProgressMeter,
     Enumeration,
@@ -31,6 +33,7 @@ from eqx_filter.debug import (
 from eqx_filter.loops import (
     MaybeBuffer,
     buffer_at_set,
+    maybe_set_p,
     scan,
     scan_trick,
     select_if_vmap_p,
@@ -79,6 +82,9 @@ from eqx_pytree import (
     doc_repr,
 )
 
+if not TYPE_CHECKING:
+    from .._private import attribute_of_internal as __getattr__  # noqa: F401 - a hook
+
 __all__ = [
     "AbstractClassVar",
     "AbstractProgressMeter",
@@ -121,6 +127,7 @@ __all__ = [
     "inspect_dce",
     "left_broadcast_to",
     "materialise_zeros",
+    "maybe_set_p",
     "nextafter",
     "noinline",
     "noinline_p",

@@ -1,5 +1,7 @@
 """Neural network layers: the names of `eqx_nn`."""
 
+from typing import TYPE_CHECKING
+
 from eqx_nn import (
     MLP,
     AdaptiveAvgPool1d,
@@ -52,6 +54,9 @@ from eqx_nn import (
     make_with_state,
     to_torch,
 )
+
+if not TYPE_CHECKING:
+    from .._private import attribute_of_nn as __getattr__  # noqa: F401 - a hook
 
 __all__ = [
     "MLP",

@@ -15,6 +15,7 @@ from ._jacobian import filter_hessian, filter_jacfwd, filter_jacrev
 from ._jit import filter_jit
 from ._jvp import filter_jvp
 from ._loops import filter_fori_loop, filter_map, filter_scan, filter_while_loop
+from ._lowered import Compiled, Lowered
 from ._pmap import filter_pmap
 from ._shard_map import filter_shard_map
 from ._sharding import filter_device_put, filter_shard
@@ -22,6 +23,8 @@ from ._vjp import filter_vjp
 from ._vmap import filter_vmap
 
 __all__ = [
+    "Compiled",
+    "Lowered",
     "cached_filter_eval_shape",
     "clear_caches",
     "filter_checkpoint",
