@@ -39,6 +39,19 @@ PEER = "equinox==0.13.8"  # never beside ours: both are imported as `equinox`
 BEHAVIOUR = ["pytree", "filter", "nn", "equinox", "laws", "parity", "soak", "torture"]
 """Folders of tests that ask what installed packages do; the others look at the sources too."""
 
+DOWNSTREAM = "downstream-"
+ENVIRONMENTS = [
+    name.removeprefix(DOWNSTREAM)
+    for name in WORKSPACE["dependency-groups"]
+    if name.startswith(DOWNSTREAM)
+]
+"""Of downstream packages that go together; each is a dependency group."""
+
+QUICK_TO_COMPILE = {
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+}
+"""What makes XLA compile in half the time; the programs run for microseconds."""
+
 REFUSE_IMPORTABLE = """
 import importlib.util, sys
 found = [name for name in sys.argv[1:] if importlib.util.find_spec(name)]
@@ -50,6 +63,12 @@ TELL_VERSIONS = """
 import importlib.metadata, sys
 for name in sys.argv[1:]:
     print(f"{name}=={importlib.metadata.version(name)}")
+"""
+
+TELL_NAMES = """
+import importlib.metadata
+for distribution in importlib.metadata.distributions():
+    print(distribution.name)
 """
 
 TELL_WHAT_JAX_ASKS_OF_NUMPY = """
@@ -328,6 +347,33 @@ def peer(session: nox.Session) -> None:
     session.run("python", "tests/peer/run.py", ours, *session.posargs)
     session.run(python, "tests/peer/run.py", theirs, *session.posargs, external=True)
     session.run("python", "tests/peer/compare.py", ours, theirs)
+
+
+@nox.session(requires=["dist"])
+@nox.parametrize("environment", ENVIRONMENTS, ids=ENVIRONMENTS)
+def downstream(session: nox.Session, environment: str) -> None:
+    """Run programs on downstream packages with our wheels and with the peer, and compare them.
+
+    Only those of the packages, or only the programs, that are named: `-- diffrax lineax.lu`.
+    """
+    needed = group(f"{DOWNSTREAM}{environment}")
+    packages = [Requirement(line).name for line in needed]
+    chosen = [it for it in session.posargs or packages if it.split(".")[0] in packages]
+    if not chosen:
+        session.skip(f"It holds {packages}, and nothing of that was asked for.")
+    session.install(*map(wheel, DEPENDENCIES), *needed)
+    ours = {f"{name}=={pyproject['project']['version']}" for name, pyproject in PROJECTS.items()}
+    if not ours <= set(versions(session, DEPENDENCIES)):
+        session.error("Something else than our wheels is installed: see the versions.")
+    tools = {*PROJECTS, "pip", "setuptools", "wheel"}
+    others = sorted(set(ask(session, TELL_NAMES).split()) - tools)
+    python = peer_python(session, *versions(session, others))
+    tmp = Path(session.create_tmp()).resolve()
+    mine, theirs = str(tmp / "ours.json"), str(tmp / "peer.json")
+    for interpreter, path in (("python", mine), (python, theirs)):
+        command = [interpreter, "tests/downstream/run.py", path, *chosen]
+        session.run(*command, env=QUICK_TO_COMPILE, external=interpreter == python)
+    session.run("python", "tests/downstream/compare.py", mine, theirs)
 
 
 @nox.session

@@ -1,0 +1,1 @@
+"""Programs on downstream packages: `<package>_programs.py` holds those of one, by name."""
