@@ -90,6 +90,34 @@ LAYERS = {
     "dropout": "Dropout",
 }
 
+LOOPS = {
+    "narrow": "500 steps of width 4",
+    "middle": "500 steps of width 32",
+    "wide": "500 steps of width 128",
+    "rows": "500 steps that write 250 rows of 64",
+}
+
+LOOP_WAYS = {
+    "forward": "run",
+    "forward_batch": "batch of 8",
+    "forward_compile": "traced and compiled",
+    "gradient": "gradient",
+    "gradient_batch": "gradient, batch of 8",
+    "gradient_compile": "gradient, traced and compiled",
+}
+
+
+def _loops() -> dict[str, Row]:
+    rows = {}
+    for loop, title in LOOPS.items():
+        for kind in ("lax", "bounded", "checkpointed"):
+            for way, how in LOOP_WAYS.items():
+                if kind != "lax" or way.startswith("forward"):
+                    name, said = f"{loop}_{kind}_{way}", f"loop {kind}, {title}, {how}"
+                    rows[name] = Row(said, "ms", limit=1.0, against="peer", full=True)
+    return rows
+
+
 # By topic, as the modules of each side are; a new row needs an entry here and a function there.
 TOPICS: dict[str, dict[str, Row]] = {
     "trees": {
@@ -130,6 +158,7 @@ TOPICS: dict[str, dict[str, Row]] = {
         for layer, title in LAYERS.items()
         for way, how in WAYS.items()
     },
+    "loops": _loops(),
     "filters": {
         "partition": Row("partition", limit=1 / 3, against="peer"),
         "combine": Row("combine", limit=1 / 3, against="peer"),
