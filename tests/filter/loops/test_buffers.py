@@ -126,7 +126,7 @@ def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, kind):
                 return j + 1, buffer_at_set(held, (i, j), x * (j + 1), pred=j != 1)
 
             start = (jnp.array(0), held)
-            j, held = while_loop(
+            _, held = while_loop(
                 lambda s: s[0] < counts[i], write, start, buffers=lambda s: s[1], **kind
             )
             assert isinstance(held, Buffer)

@@ -206,7 +206,7 @@ def test_what_has_no_tangent_gets_none(backwards):
 @pytest.mark.parametrize("steps", [0, 1, 2, 4])
 def test_tangents_reach_one_array_after_another(backwards, steps):
     def body(state):
-        i, a, b, c, d = state
+        i, a, b, _, d = state
         return i + 1, a * 2, jnp.sin(a) + b, b * b, d + 1
 
     def last(x):

@@ -54,6 +54,20 @@ USES = {
     "grad of grad": lambda **o: jax.grad(lambda x: jax.grad(lambda x: total(x, **o))(x).sum())(X),
     "linearize": lambda **o: jax.linearize(lambda x: loop(x, **o)[1], X)[1](X),
     "complex": lambda **o: jax.grad(lambda x: jnp.abs(loop(x * (1 + 2j), **o)[1]).sum())(X),
+    "a typed key": lambda **o: eqxi.while_loop(
+        lambda s: s[0] < 3,
+        lambda s: (s[0] + 1, jax.random.split(s[1])[0], s[2] + jax.random.normal(s[1])),
+        (jnp.array(0), jax.random.key(0), X),
+        **o,
+    )[2],
+    "a time that must not be differentiated": lambda **o: jax.grad(
+        lambda x: eqxi.while_loop(
+            lambda s: s[0] < 3,
+            lambda s: (eqxi.nondifferentiable(s[0]) + 1, s[1] * 2 + s[0]),
+            (jnp.array(0.0), x),
+            **o,
+        )[1].sum()
+    )(X),
     "nested": lambda **o: jax.grad(
         lambda x: eqxi.while_loop(
             lambda s: s[0] < 2, lambda s: (s[0] + 1, loop(s[1], **o)[1]), (jnp.array(0), x), **o
@@ -152,6 +166,36 @@ BUFFERS = {
 }
 
 
+def nested(x, counts, **options):
+    """A loop that writes rows of the buffer of the one around it."""
+
+    def fill(state):
+        i, held = state
+
+        def write(inner):
+            j, held = inner
+            return j + 1, eqxi.buffer_at_set(held, (i, j), x * (j + 1), pred=j != 1)
+
+        start = (jnp.array(0), held)
+        inner = eqxi.while_loop(
+            lambda s: s[0] < counts[i], write, start, buffers=lambda s: s[1], **options
+        )
+        return i + 1, inner[1]
+
+    start = (jnp.array(0), jnp.zeros((3, 4)))
+    return eqxi.while_loop(lambda s: s[0] < 3, fill, start, buffers=lambda s: s[1], **options)[1]
+
+
+COUNTS = jnp.array([[0, 2, 3], [3, 1, 0]])
+BUFFERS |= {
+    "nested": lambda **o: nested(2.0, COUNTS[0], **o),
+    "nested, vmap": lambda **o: jax.vmap(lambda n: nested(2.0, n, **o))(COUNTS),
+    "nested, vmap of grad": lambda **o: jax.vmap(
+        jax.grad(lambda x, n: (nested(x, n, **o) ** 2).sum()), (None, 0)
+    )(2.0, COUNTS),
+}
+
+
 @rounded
 @over({f"{use}: {name}": (use, name) for use in BUFFERS for name in OPTIONS})
 def case_buffers(entry):
@@ -219,6 +263,9 @@ OTHERS = {
     "grad of scan_trick": lambda: jax.grad(
         lambda x: eqxi.scan_trick(jnp.sin, [lambda x: x * 2, lambda x: x - 3], x)
     )(0.5),
+    "primitives": lambda: [
+        (p.name, p.multiple_results) for p in (eqxi.maybe_set_p, eqxi.select_if_vmap_p)
+    ],
     "MaybeBuffer": lambda: eqxi.MaybeBuffer[jax.Array] is not None,
 }
 

@@ -156,7 +156,7 @@ def _reversed(
     trail: Any,
     by_arrays: Arrays,
 ) -> Any:
-    """The cotangents of what the body closes over, and of the first state; None of what is still."""
+    """The cotangents of what the body closes over, and of the first state, where they move."""
     steps, kept_steps, saved = trail
     slots = len(kept_steps)
     order = jnp.argsort(kept_steps).astype(jnp.int32)  # a stack, the newest kept on top
