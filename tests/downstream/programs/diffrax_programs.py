@@ -118,13 +118,13 @@ ODES: dict[str, tuple[dfx.AbstractSolver, dict[str, Any]]] = {
         {**ADAPTIVE, "adjoint": dfx.RecursiveCheckpointAdjoint(checkpoints=3)},
     ),
     "max_steps_none": (dfx.Tsit5(), {"max_steps": None}),
+    "implicit_euler": (dfx.ImplicitEuler(), ADAPTIVE),
 }
 DIFFERENTIATED = (
-    *("euler", "reversible_heun", "tsit5", "direct_adjoint", "few_checkpoints"),
+    *("euler", "reversible_heun", "tsit5", "direct_adjoint", "few_checkpoints", "implicit_euler"),
     *("pid_with_coefficients", "sde_euler", "sde_heun_adaptive", "sde_unsafe_path"),
 )
 STIFF = {
-    "implicit_euler": dfx.ImplicitEuler(),
     "kvaerno3": dfx.Kvaerno3(),
     "kvaerno5": dfx.Kvaerno5(),
     "kvaerno3_chord": dfx.Kvaerno3(root_finder=optx.Chord(rtol=1e-3, atol=1e-3)),

@@ -14,6 +14,7 @@ SQUARE = jnp.array([[3.0, 0.5, -0.2], [0.1, 2.5, 0.4], [-0.3, 0.2, 4.0]])
 TALL = jnp.array([[3.0, 0.5, -0.2], [0.1, 2.5, 0.4], [-0.3, 0.2, 4.0], [1.0, -1.0, 0.5]])
 VECTOR = jnp.array([1.0, -2.0, 0.5])
 CLOSE: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-6}
+LOOSE = {"rtol": 1e-3, "atol": 1e-3}
 
 
 def told(solution: lx.Solution) -> dict[str, Any]:
@@ -94,7 +95,7 @@ SOLVES: dict[str, tuple[Operator, lx.AbstractLinearSolver]] = {
     "svd": (square, lx.SVD()),
     "gmres": (square, lx.GMRES(**CLOSE)),
     "gmres_restarted": (square, lx.GMRES(**CLOSE, restart=2, stagnation_iters=10)),
-    "bicgstab": (square, lx.BiCGStab(**CLOSE)),
+    "bicgstab": (square, lx.BiCGStab(**LOOSE)),
     "normal_cg": (square, lx.Normal(lx.CG(**CLOSE))),
     "normal_cholesky": (square, lx.Normal(lx.Cholesky())),
     "lsmr": (square, lx.LSMR(**CLOSE)),
@@ -184,7 +185,7 @@ def invert(x: jax.Array) -> Any:
 
 def jvp_of_a_solve(x: jax.Array) -> Any:
     def value(y: jax.Array) -> jax.Array:
-        return lx.linear_solve(square(y), VECTOR, lx.BiCGStab(**CLOSE)).value
+        return lx.linear_solve(square(y), VECTOR, lx.GMRES(**CLOSE)).value
 
     return jax.jvp(value, (x,), (VECTOR,))
 
@@ -199,7 +200,7 @@ def second_derivative(x: jax.Array) -> Any:
 def batch_of_matrices(x: jax.Array) -> Any:
     matrices = jnp.stack([square(x).as_matrix(), square(2 * x).as_matrix()])
     return jax.vmap(
-        lambda it: lx.linear_solve(lx.MatrixLinearOperator(it), VECTOR, lx.BiCGStab(**CLOSE)).value
+        lambda it: lx.linear_solve(lx.MatrixLinearOperator(it), VECTOR, lx.GMRES(**CLOSE)).value
     )(matrices)
 
 

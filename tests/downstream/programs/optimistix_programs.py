@@ -77,7 +77,6 @@ LEAST_SQUARES = {
 }
 ROOTS = {
     "newton": optx.Newton(**CLOSE),
-    "newton_by_step_size": optx.Newton(rtol=1e-2, atol=1e-2, cauchy_termination=False),
     "chord": optx.Chord(**CLOSE),
     "best_so_far_root": optx.BestSoFarRootFinder(optx.Newton(**CLOSE)),
     "levenberg_marquardt_for_a_root": optx.LevenbergMarquardt(**CLOSE),
