@@ -14,6 +14,7 @@ from program import Program
 X = jnp.array([0.7, 1.3])
 Y = jnp.array([0.6, 0.4])
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
+LOOSE: dict[str, Any] = {"rtol": 1e-2, "atol": 1e-2}  # reached in as many steps, however it rounds
 TIMES = jnp.linspace(0.0, 2.0, 6)
 THROUGH = optx.RecursiveCheckpointAdjoint()
 
@@ -85,10 +86,10 @@ ROOTS = {
 MINIMA = {
     "bfgs": optx.BFGS(**CLOSE),
     "bfgs_hessian": optx.BFGS(**CLOSE, use_inverse=False),
-    "dfp": optx.DFP(**CLOSE),
-    "lbfgs": optx.LBFGS(**CLOSE, history_length=3),
-    "nonlinear_cg": optx.NonlinearCG(**CLOSE),
-    "nonlinear_cg_dai_yuan": optx.NonlinearCG(**CLOSE, method=optx.dai_yuan),
+    "dfp": optx.DFP(**LOOSE),
+    "lbfgs": optx.LBFGS(**LOOSE, history_length=3),
+    "nonlinear_cg": optx.NonlinearCG(**LOOSE),
+    "nonlinear_cg_dai_yuan": optx.NonlinearCG(**LOOSE, method=optx.dai_yuan),
     "gradient_descent": optx.GradientDescent(learning_rate=0.1, **CLOSE),
     "nelder_mead": optx.NelderMead(**CLOSE),
     "optax_adam": optx.OptaxMinimiser(optax.adam(0.05), **CLOSE),

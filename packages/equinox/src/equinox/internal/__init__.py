@@ -30,6 +30,7 @@ from eqx_filter.debug import (
     inspect_dce,
     store_dce,
 )
+from eqx_filter.debug import backward_nan as debug_backward_nan
 from eqx_filter.loops import (
     MaybeBuffer,
     buffer_at_set,
@@ -107,6 +108,7 @@ __all__ = [
     "cached_filter_eval_shape",
     "closure_to_pytree",
     "create_vprim",
+    "debug_backward_nan",
     "doc_remove_args",
     "doc_repr",
     "error_if",
