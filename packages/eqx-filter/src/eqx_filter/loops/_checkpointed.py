@@ -4,8 +4,7 @@ The others are computed again from those. `_schedule.py` says which are kept, an
 not grow with the number of steps.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +13,8 @@ from jax.custom_derivatives import SymbolicZero
 
 from eqx_pytree import Static
 
-from .._reached import reached_by
 from . import _lax
+from ._moving import Moving, can_move, chosen, merged, moving_in, step_of_moving
 from ._schedule import keep, lengths, nothing_kept, split
 from ._state import Arrays
 from ._traced import Loop
@@ -35,78 +34,24 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
 
     def forward(*args: Any) -> tuple[Arrays, Any]:
         this = of(*([x.value for x in part] for part in args))
-        _, const_moves, moves = (
-            [x.perturbed and _can_move(x.value) for x in part] for part in args
-        )
+        _, *moves = (tuple(x.perturbed and can_move(x.value) for x in part) for part in args)
         out, trail = _keeping(this, max_steps, checkpoints)
         buffers = [x if b else None for x, b in zip(out, loop.is_buffer, strict=True)]
-        moving = Moving(tuple(const_moves), _moving(this, const_moves, moves))
+        moving = moving_in(this, Moving(*moves))
         return out, (this.cond.consts, this.body.consts, Static(moving), buffers, trail)
 
     def backward(residuals: Any, cotangents: Any) -> Any:
         cond_consts, body_consts, moving, buffers, trail = residuals
         this = of(cond_consts, body_consts, [])
-        by_init = [
-            (jnp.zeros(ct.shape, ct.dtype) if isinstance(ct, SymbolicZero) else ct)
-            if moves
-            else None
-            for ct, moves in zip(cotangents, moving.value.arrays, strict=True)
+        after = [
+            None if not moves else jnp.zeros(x.shape, x.dtype) if type(x) is SymbolicZero else x
+            for x, moves in zip(cotangents, moving.value.arrays, strict=True)
         ]
-        found = _reversed(this, max_steps, moving.value, buffers, trail, by_init)
+        found = _reversed(this, max_steps, moving.value, buffers, trail, after)
         return [None] * len(cond_consts), *found
 
     whole.defvjp(forward, backward, symbolic_zeros=True)
     return whole(loop.cond.consts, loop.body.consts, loop.init)
-
-
-class Moving(NamedTuple):
-    """Of what the body closes over, and of the state, which arrays have a tangent in any step."""
-
-    consts: tuple[bool, ...]
-    arrays: tuple[bool, ...]
-
-
-def _can_move(x: Any) -> bool:
-    return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
-
-
-def _moving(loop: Loop, const_moves: list[bool], moves: list[bool]) -> tuple[bool, ...]:
-    """Which arrays have a tangent in any step, if these have one before the first."""
-    can_move = list(map(_can_move, loop.init))
-    while moves != can_move:
-        after = _moving_after_a_step(loop, Moving(tuple(const_moves), tuple(moves)))
-        if after == moves:
-            break
-        moves = after
-    return tuple(moves)
-
-
-def _moving_after_a_step(loop: Loop, moving: Moving) -> list[bool]:
-    """Which arrays have a tangent before a step or after it."""
-    reached: list[bool] = []
-
-    def tangents(consts: Arrays, arrays: Arrays) -> Any:
-        step, *before = _of_moving(loop, consts, arrays, moving)
-
-        def telling(*before: Arrays) -> Any:
-            out, reached[:] = reached_by(step(*before))
-            return out
-
-        return jax.jvp(telling, before, before)
-
-    jax.eval_shape(tangents, loop.body.consts, loop.init)
-    return [m or r for m, r in zip(moving.arrays, reached, strict=True)]
-
-
-def _of_moving(loop: Loop, consts: Arrays, arrays: Arrays, moving: Moving) -> Any:
-    """One step as a function of what moves, `(consts, arrays)`, and these."""
-    [pred] = loop.cond(*arrays)
-
-    def step(some_consts: Arrays, some_arrays: Arrays) -> Arrays:
-        all_consts = _merged(some_consts, consts, moving.consts)
-        return loop.body.of(all_consts, pred, *_merged(some_arrays, arrays, moving.arrays))
-
-    return step, _chosen(consts, moving.consts), _chosen(arrays, moving.arrays)
 
 
 def _written(saved: Arrays, slot: Any, arrays: Arrays) -> Arrays:
@@ -206,17 +151,8 @@ def _pulled_back(
     loop: Loop, arrays: Arrays, moving: Moving, cotangents: Arrays
 ) -> tuple[Arrays, Arrays]:
     """The cotangents of the body's closure and of the arrays before one step."""
-    step, *before = _of_moving(loop, loop.body.consts, arrays, moving)
-    _, pullback = jax.vjp(lambda *some: _chosen(step(*some), moving.arrays), *before)
-    by_consts, by_arrays = pullback(_chosen(cotangents, moving.arrays))
+    step, *before = step_of_moving(loop, loop.body.consts, arrays, moving)
+    _, pullback = jax.vjp(lambda *some: chosen(step(*some), moving.arrays), *before)
+    by_consts, by_arrays = pullback(chosen(cotangents, moving.arrays))
     nones = [None] * len(moving.consts), [None] * len(arrays)
-    return _merged(by_consts, nones[0], moving.consts), _merged(by_arrays, nones[1], moving.arrays)
-
-
-def _chosen(arrays: Arrays, mask: Sequence[bool]) -> Arrays:
-    return [x for x, chosen in zip(arrays, mask, strict=True) if chosen]
-
-
-def _merged(some: Arrays, others: Arrays, mask: Sequence[bool]) -> Arrays:
-    given = iter(some)
-    return [next(given) if chosen else x for x, chosen in zip(others, mask, strict=True)]
+    return merged(by_consts, nones[0], moving.consts), merged(by_arrays, nones[1], moving.arrays)
