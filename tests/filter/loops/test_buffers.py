@@ -113,7 +113,7 @@ def test_a_buffer_is_a_pytree_and_says_what_it_is():
     assert MaybeBuffer[jax.Array] is not None
 
 
-@pytest.mark.parametrize("outer", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("outer", ["lax", "bounded", "few"])
 def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, kind):
     """Row `i` of the buffer gets `x, 2 x, ...`, one place a step of the inner loop."""
 
@@ -134,7 +134,9 @@ def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, kind):
 
         start = (jnp.array(0), jnp.zeros((3, 4)))
         stop = len(counts)
-        return while_loop(lambda s: s[0] < stop, fill, start, buffers=lambda s: s[1], **outer)[1]
+        return while_loop(lambda s: s[0] < stop, fill, start, buffers=lambda s: s[1], **around)[1]
+
+    around = KINDS[outer]
 
     def plain(x, counts):
         places = jnp.arange(4)
@@ -142,9 +144,10 @@ def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, kind):
         return jnp.where(is_written, x * (places + 1), 0)
 
     counts, xs = jnp.array([[0, 2, 4], [3, 1, 0]]), jnp.array([2.0, 3.0])
-    np.testing.assert_allclose(rows(2.0, counts[0]), plain(2.0, counts[0]))
-    np.testing.assert_allclose(jax.vmap(rows)(xs, counts), jax.vmap(plain)(xs, counts))
-    if "lax" not in (outer["kind"], kind["kind"]):
-        found = jax.vmap(jax.grad(lambda x, n: (rows(x, n) ** 2).sum()))(xs, counts)
+    np.testing.assert_allclose(jax.jit(rows)(2.0, counts[0]), plain(2.0, counts[0]))
+    np.testing.assert_allclose(jax.jit(jax.vmap(rows))(xs, counts), jax.vmap(plain)(xs, counts))
+    if "lax" not in (outer, kind["kind"]):
+        gradient = jax.vmap(jax.grad(lambda x, n: (rows(x, n) ** 2).sum()))
+        found = jax.jit(gradient)(xs, counts)
         wanted = jax.vmap(jax.grad(lambda x, n: (plain(x, n) ** 2).sum()))(xs, counts)
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
