@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._predicates import is_inexact
 from .._reached import reached_by
 from ._state import Arrays
 from ._traced import Loop
@@ -20,7 +21,7 @@ class Moving(NamedTuple):
 
 def can_move(x: Any) -> bool:
     """Whether an array may have a tangent."""
-    return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
+    return is_inexact(jnp.result_type(x))
 
 
 def moving_in(loop: Loop, moving: Moving) -> Moving:

@@ -79,7 +79,7 @@ def _on_buffers(f: Callable[..., Any], buffers: Callable[[Any], Any] | None) -> 
     def on_arrays(init: Any, x: Any) -> Any:
         state = State(init, buffers)
         out, y = f(state.tree(state.first, jnp.array(True)), x)
-        found = state.arrays(out, with_own_marks=False)
+        found = state.arrays(out)
         return (out if found is None else state.finished(found[0])), y
 
     return on_arrays

@@ -14,6 +14,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .._jax import zero_tangent
+from .._predicates import is_inexact
 from ..primitives._finalise import register_impl_finalisation
 
 
@@ -44,7 +45,7 @@ def _jvp(primals: Any, tangents: Any) -> Any:
     _, by_new, by_old = tangents
     out = select_if_vmap(pred, new, old)
     moves = any(type(tangent) is not ad.Zero for tangent in (by_new, by_old))
-    if not moves or not jnp.issubdtype(out.dtype, jnp.inexact):
+    if not moves or not is_inexact(out.dtype):
         return out, zero_tangent(out)
     by_new, by_old = ad.instantiate_zeros(by_new), ad.instantiate_zeros(by_old)
     return out, select_if_vmap(pred, by_new, by_old)

@@ -48,16 +48,16 @@ class State:
                 leaves[place] = Buffer(leaves[place], preds, tuple(marks))
         return jtu.tree_unflatten(self.structure, leaves)
 
-    def arrays(self, tree: Any, *, with_own_marks: bool) -> tuple[Arrays, Arrays] | None:
-        """The arrays of a state, and the marks of its own; None if it is no such state."""
+    def arrays(self, tree: Any) -> tuple[Arrays, Arrays] | None:
+        """The arrays of a state, and the marks of its own, if any; None if it is no such state."""
         leaves, structure = jtu.tree_flatten(tree, is_leaf=is_buffer)
         if structure != self.structure or list(map(is_buffer, leaves)) != self.is_written:
             return None
         arrays, own_marks, others = [], [], []
-        for leaf, is_marked in zip(leaves, self.is_marked, strict=False):
+        for leaf, outer in zip(leaves, self.outer, strict=True):
             arrays.append(leaf.array if is_buffer(leaf) else jnp.asarray(leaf))
             if is_buffer(leaf):
-                own = int(with_own_marks and is_marked)
+                own = len(leaf.marks) - len(outer.marks if outer else ())
                 own_marks += leaf.marks[:own]
                 others += leaf.marks[own:]
         return arrays + others, own_marks

@@ -72,7 +72,7 @@ def traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], state: St
     def body(pred: Any, *arrays_and_marks: Any) -> Arrays:
         arrays, marks = arrays_and_marks[:count], arrays_and_marks[count:]
         out = body_fun(state.tree(arrays, pred, marks))
-        found = state.arrays(out, with_own_marks=True)
+        found = state.arrays(out)
         if found is None or any(map(_differ, arrays, found[0])):
             raise ValueError(_told(state.tree(arrays, pred), out))
         return [

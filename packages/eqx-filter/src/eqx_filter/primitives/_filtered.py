@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
@@ -19,12 +18,11 @@ from jax.interpreters import ad
 from .._gaps import MisfitError, leaf_by_leaf
 from .._jax import zero_tangent
 from .._naming import function_name, refuse_uncallable
-from .._packed import Layout
+from .._packed import Layout, unpack
 from .._predicates import ABSTRACT_TOO, is_number_or_array
 
 Rule = Callable[..., Any]
 _OUT_TYPES = (*ABSTRACT_TOO, ShapedArray)
-_NUMBERS = (bool, int, float, complex)
 
 
 class Call:
@@ -35,14 +33,6 @@ class Call:
     def __init__(self, args: Layout) -> None:
         self.args = args
         self.out: Layout | None = None
-
-    def rebuild(self, operands: Sequence[Any]) -> Any:
-        """Put the arguments together from the arrays, or what stands for them.
-
-        JAX may hand on a Python number as it was given to `jax.jvp`.
-        """
-        arrays = [jnp.asarray(x) if type(x) in _NUMBERS else x for x in operands]
-        return self.args.rebuild(arrays)
 
     def take_out(self, rule: Rule, out: Any) -> list[Any]:
         """Take the arrays out of an output, and keep the layout of the first.
@@ -97,7 +87,7 @@ def filter_primitive_def(rule: Rule) -> Rule:
 
     @functools.wraps(rule)
     def of_arrays(*arrays: Any, call: Call) -> list[Any]:
-        out = rule(*call.rebuild(arrays))
+        out = rule(*unpack(call.args, arrays))
         return list(map(_aval, call.take_out(rule, out)))
 
     return of_arrays
@@ -120,7 +110,7 @@ def filter_primitive_jvp(rule: Rule) -> Rule:
     @functools.wraps(rule)
     def of_arrays(primals: Any, tangents: Any, *, call: Call) -> Any:
         moved = [None if _is_zero(tangent) else tangent for tangent in tangents]
-        given = rule(call.rebuild(primals), call.args.rebuild_with_gaps(moved))
+        given = rule(unpack(call.args, primals), call.args.rebuild_with_gaps(moved))
         out, tangents_out = _pair(rule, given, "(primals_out, tangents_out)")
         arrays = call.take_out(rule, out)
         found = _for_arrays(rule, tangents_out, call.out_layout(function_name(rule)))
@@ -161,7 +151,7 @@ def filter_primitive_transpose(
             for ct in cotangents
         ]
         cts_out = call.out_layout(function_name(rule)).rebuild_with_gaps(given)
-        found = _for_arrays(rule, rule(call.rebuild(inputs), cts_out), call.args)
+        found = _for_arrays(rule, rule(unpack(call.args, inputs), cts_out), call.args)
         linear = map(ad.is_undefined_primal, inputs)
         return [ct if is_linear else None for ct, is_linear in zip(found, linear, strict=True)]
 
@@ -183,7 +173,7 @@ def filter_primitive_batching(rule: Rule) -> Rule:
 
     @functools.wraps(rule)
     def of_arrays(inputs: Any, axes: Any, *, call: Call) -> Any:
-        given = rule(call.rebuild(inputs), call.args.rebuild_with_gaps(axes))
+        given = rule(unpack(call.args, inputs), call.args.rebuild_with_gaps(axes))
         out, axes_out = _pair(rule, given, "(out, batch_axes)")
         arrays = call.take_out(rule, out)
         return arrays, _for_arrays(rule, axes_out, call.out_layout(function_name(rule)))
