@@ -1,13 +1,12 @@
 """Callable PyTrees for JAX: `Module`, and what makes a class data that JAX can read."""
 
-from typing import Any
-
 from ._abstract import AbstractClassVar, AbstractVar, StrictConfig
 from ._container import ContainerMeta
 from ._documentation import doc_remove_args, doc_repr
 from ._equality import tree_equal
 from ._fields import field, static_field
 from ._keys import is_own_key, static_key
+from ._lazy import load_on_use
 from ._methods import BoundMethod
 from ._module import Module, is_abstract_module, under_construction
 from ._printing import TreeWLCustom, tree_pformat, tree_pprint
@@ -29,6 +28,7 @@ __all__ = [
     "field",
     "is_abstract_module",
     "is_own_key",
+    "load_on_use",
     "module_update_wrapper",
     "static_field",
     "static_key",
@@ -39,10 +39,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("eqx-pytree")
-    message = f"module `{__name__}` has no attribute `{name}`"
-    raise AttributeError(message)
+__getattr__, __dir__ = load_on_use(__name__, {}, distribution="eqx-pytree")

@@ -1,0 +1,55 @@
+"""Modules whose names are loaded when they are first used (PEP 562)."""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def load_on_use(
+    module: str,
+    homes: Mapping[str, str],
+    *,
+    distribution: str | None = None,
+    otherwise: Callable[[str], Any] | None = None,
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Make the hooks of a module whose names lie in other modules, loaded when they are asked for.
+
+    Names that the module already has are found without them; one that was loaded is kept there.
+
+    **Arguments:**
+
+    - `module`: its `__name__`.
+    - `homes`: from other modules, as `importlib.import_module` takes them, `".folder"` being one
+        beside it, to the names that are found there, with spaces between. The name of a folder can
+        be asked for too.
+    - `distribution`: what has the version that `__version__` is.
+    - `otherwise`: called with any other name; it must raise `AttributeError` itself.
+
+    **Returns:** `__getattr__` and `__dir__`. Without `otherwise`, the former raises
+    `AttributeError` for other names.
+    """
+    where = {name: home for home, names in homes.items() for name in names.split()}
+    folders = {home[1:] for home in homes if home.startswith(".")}
+
+    def load(name: str) -> Any:
+        if name in folders:
+            found = import_module(f".{name}", module)
+        elif name in where:
+            found = getattr(import_module(where[name], module), name)
+        elif name == "__version__" and distribution is not None:
+            from importlib.metadata import version
+
+            found = version(distribution)
+        elif otherwise is not None:
+            return otherwise(name)
+        else:
+            message = f"module `{module}` has no attribute `{name}`"
+            raise AttributeError(message)
+        setattr(sys.modules[module], name, found)
+        return found
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[module]), *where, *folders})
+
+    return load, names
