@@ -1,6 +1,6 @@
 """The differences that are meant: for each case, the entry of the closed list that explains it.
 
-The list is the one in docs/architecture.md. Nothing is added here to make a report pass: a
+The list is the one in docs/differences.md. Nothing is added here to make a report pass: a
 difference that no entry explains is a bug of ours.
 """
 

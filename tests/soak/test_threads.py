@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from eqx_filter import filter_grad, filter_jit, is_array, partition, tree_at, tree_equal
-from eqx_filter.transforms._cache import programs_of
+from eqx_filter.compiled._cache import programs_of
 from eqx_pytree import Module, field
 
 from .rounds import ROUNDS

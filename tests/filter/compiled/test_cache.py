@@ -327,7 +327,7 @@ class TestFreed:
     def test_static_arguments_of_a_lasting_function_when_others_came(
         self, assert_freed, monkeypatch
     ):
-        monkeypatch.setattr("eqx_filter.transforms._tables._MOST", 3)
+        monkeypatch.setattr("eqx_filter.compiled._tables._MOST", 3)
         run = filter_jit(lambda big, x: big.weight + x)
 
         def make():

@@ -18,7 +18,7 @@ from eqx_filter import (
     filter_while_loop,
     tree_equal,
 )
-from eqx_filter.transforms import _steps
+from eqx_filter.compiled import _steps
 from eqx_pytree import Module, field
 
 XS = jnp.ones((3, 2))

@@ -7,7 +7,7 @@ import jax.tree_util as jtu
 import pytest
 
 import eqx_filter as ef
-from eqx_filter.transforms import _tables
+from eqx_filter.compiled import _tables
 from eqx_pytree import Module, field
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from eqx_filter import filter_jit
+from eqx_filter.compiled import _programs
 from eqx_filter.debug import explain_retrace
-from eqx_filter.transforms import _programs
 from eqx_pytree import Module, field
 
 X = jnp.ones(3)

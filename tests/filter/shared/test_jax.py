@@ -4,7 +4,7 @@ import jax.tree_util as jtu
 import pytest
 
 import eqx_filter as ef
-from eqx_filter import _jax
+from eqx_filter.shared import _jax
 
 
 @pytest.mark.parametrize("registry", [_jax.none_leaf_registry, None], ids=["with", "without"])

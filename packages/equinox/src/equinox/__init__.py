@@ -1,64 +1,11 @@
 """Equinox: callable PyTrees and filtered transformations for JAX, under one name.
 
-The layers are loaded when `nn` is first used: solvers are built on this package and need none.
+What is not `Module` or close to it is loaded when it is first used: transformations, layers, and
+the names that solvers need.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from eqx_filter import (
-    Enumeration,
-    EquinoxRuntimeError,
-    EquinoxTracetimeError,
-    apply_updates,
-    branched_error_if,
-    clear_caches,
-    combine,
-    default_deserialise_filter_spec,
-    default_serialise_filter_spec,
-    error_if,
-    filter,
-    filter_checkpoint,
-    filter_closure_convert,
-    filter_cond,
-    filter_custom_jvp,
-    filter_custom_vjp,
-    filter_device_put,
-    filter_eval_shape,
-    filter_fori_loop,
-    filter_grad,
-    filter_hessian,
-    filter_jacfwd,
-    filter_jacrev,
-    filter_jit,
-    filter_jvp,
-    filter_make_jaxpr,
-    filter_map,
-    filter_pmap,
-    filter_pure_callback,
-    filter_scan,
-    filter_shard,
-    filter_shard_map,
-    filter_switch,
-    filter_value_and_grad,
-    filter_vjp,
-    filter_vmap,
-    filter_while_loop,
-    gradf,
-    if_array,
-    is_array,
-    is_array_like,
-    is_inexact_array,
-    is_inexact_array_like,
-    jitf,
-    partition,
-    tree_at,
-    tree_check,
-    tree_deserialise_leaves,
-    tree_equal,
-    tree_flatten_one_level,
-    tree_serialise_leaves,
-    value_and_grad_f,
-)
 from eqx_pytree import (
     AbstractClassVar,
     AbstractVar,
@@ -66,16 +13,72 @@ from eqx_pytree import (
     Partial,
     StrictConfig,
     field,
+    load_on_use,
     module_update_wrapper,
     static_field,
     tree_pformat,
     tree_pprint,
 )
 
-from . import _private, debug, internal
+from . import _private
 
 if TYPE_CHECKING:
-    from . import nn
+    from eqx_filter import (
+        Enumeration,
+        EquinoxRuntimeError,
+        EquinoxTracetimeError,
+        apply_updates,
+        branched_error_if,
+        clear_caches,
+        combine,
+        default_deserialise_filter_spec,
+        default_serialise_filter_spec,
+        error_if,
+        filter,
+        filter_checkpoint,
+        filter_closure_convert,
+        filter_cond,
+        filter_custom_jvp,
+        filter_custom_vjp,
+        filter_device_put,
+        filter_eval_shape,
+        filter_fori_loop,
+        filter_grad,
+        filter_hessian,
+        filter_jacfwd,
+        filter_jacrev,
+        filter_jit,
+        filter_jvp,
+        filter_make_jaxpr,
+        filter_map,
+        filter_pmap,
+        filter_pure_callback,
+        filter_scan,
+        filter_shard,
+        filter_shard_map,
+        filter_switch,
+        filter_value_and_grad,
+        filter_vjp,
+        filter_vmap,
+        filter_while_loop,
+        gradf,
+        if_array,
+        is_array,
+        is_array_like,
+        is_inexact_array,
+        is_inexact_array_like,
+        jitf,
+        partition,
+        tree_at,
+        tree_check,
+        tree_deserialise_leaves,
+        tree_equal,
+        tree_flatten_one_level,
+        tree_serialise_leaves,
+        value_and_grad_f,
+    )
+
+    from . import debug, internal, nn
 
 __all__ = [
     "AbstractClassVar",
@@ -145,18 +148,15 @@ __all__ = [
     "value_and_grad_f",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "nn":
-        from importlib import import_module
-
-        return import_module("equinox.nn")
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("equinox")
-    return _private.attribute(__name__, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = load_on_use(
+        __name__,
+        {
+            "eqx_filter": " ".join({*__all__} - {*globals()}),
+            ".debug": "",
+            ".internal": "",
+            ".nn": "",
+        },
+        distribution="equinox",
+        otherwise=_private.attribute_of_equinox,
+    )

@@ -23,7 +23,6 @@ import numpy as np
 
 import eqx_filter
 import eqx_pytree
-from eqx_filter.loops import while_loop
 
 _LAYERS = "home-made layers, in the style of `equinox.nn`"
 _MANY = "many public repositories"
@@ -219,6 +218,7 @@ def attribute(module: str, name: str) -> Any:
     return functools.reduce(getattr, attributes.split("."), importlib.import_module(home))
 
 
+attribute_of_equinox = functools.partial(attribute, "equinox")
 attribute_of_internal = functools.partial(attribute, "equinox.internal")
 attribute_of_nn = functools.partial(attribute, "equinox.nn")
 
@@ -349,7 +349,9 @@ def checkpointed_while_loop(
     checkpoints: int | None = None,
 ) -> Any:
     """`while_loop` of the kind "checkpointed"."""
-    return while_loop(
+    from eqx_filter import loops
+
+    return loops.while_loop(
         cond_fun,
         body_fun,
         init_val,
@@ -370,7 +372,9 @@ def bounded_while_loop(
     base: int = 16,
 ) -> Any:
     """`while_loop` of the kind "bounded"."""
-    return while_loop(
+    from eqx_filter import loops
+
+    return loops.while_loop(
         cond_fun,
         body_fun,
         init_val,

@@ -1,6 +1,6 @@
 """Neural network layers as callable PyTrees, written on the public face of eqx-pytree alone."""
 
-from typing import Any
+from eqx_pytree import load_on_use
 
 from . import attention, convolutions, pools, torch
 from ._batch_norm import BatchNorm
@@ -55,10 +55,4 @@ __all__ += pools.__all__
 __all__ += torch.__all__
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("eqx-nn")
-    message = f"module `{__name__}` has no attribute `{name}`"
-    raise AttributeError(message)
+__getattr__, __dir__ = load_on_use(__name__, {}, distribution="eqx-nn")

@@ -7,9 +7,9 @@ from typing import Any
 import jax.tree_util as jtu
 import numpy as np
 
-from .._naming import function_name
-from .._predicates import is_array, is_array_like, is_none
-from ..trees._difference import first_difference
+from ..shared._difference import first_difference
+from ..shared._naming import function_name
+from ..shared._predicates import is_array, is_array_like, is_none
 
 Axes = Any
 """A PyTree prefix whose leaves are integers, None, or functions `leaf -> int | None`."""

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from .._naming import function_name
+from ..compiled._jit import JitWrapper
+from ..compiled._options import filter_jit_options
+from ..shared._naming import function_name
+from ..shared._wrapper import as_tree, check_keywords, wrap
 from ._axes import ARRAYS_FIRST, Axes
-from ._jit import JitWrapper, as_tree
-from ._options import filter_jit_options
 from ._vmap import VmapWrapper
-from ._wrapper import check_keywords, wrap
 
 _KEYWORDS = ("backend", "devices")
 _UNNAMED = "filter_pmap"

@@ -9,11 +9,16 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field
 
-from .._naming import callable_names, function_name, leaf_names, named_arguments, parameter_name
-from .._predicates import is_array_like
+from ..shared._naming import (
+    callable_names,
+    function_name,
+    leaf_names,
+    named_arguments,
+    parameter_name,
+)
+from ..shared._predicates import is_array_like
+from ..shared._wrapper import Wrapper, as_tree, check_keywords, wrap
 from ._axes import ARRAYS_FIRST, Axes, common_size, resolve
-from ._jit import as_tree
-from ._wrapper import Wrapper, check_keywords, wrap
 
 _KEYWORDS = ("spmd_axis_name", "sum_match")
 _KNOWN = [name for name in _KEYWORDS if name in inspect.signature(jax.vmap).parameters]

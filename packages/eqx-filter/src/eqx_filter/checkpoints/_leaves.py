@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax.tree_util as jtu
 
-from ..trees._difference import first_difference
+from ..shared._difference import first_difference
 
 IsLeaf = Callable[[Any], bool] | None
 Progress = Callable[[int, int], Any] | None

@@ -12,7 +12,7 @@ import jax.tree_util as jtu
 
 from eqx_pytree import BoundMethod
 
-from .._predicates import is_array
+from ..shared._predicates import is_array
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

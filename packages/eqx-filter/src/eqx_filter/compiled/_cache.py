@@ -13,8 +13,6 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from eqx_pytree import BoundMethod
-
 from ._options import Options
 from ._programs import Programs, making
 
@@ -51,13 +49,6 @@ def programs_of(fun: Any, options: Options) -> Programs:
                 return programs
         return _find(fun, options, fun, options)
     return _find(holder_of(fun), (options, type(fun)), None, options, like=fun)
-
-
-def as_tree(fun: Any) -> Any:
-    """A method of an instance that is a PyTree, as a PyTree itself; anything else as it is."""
-    if isinstance(fun, types.MethodType) and not jtu.all_leaves([fun.__self__]):
-        return BoundMethod(fun.__func__, fun.__self__)
-    return fun
 
 
 def _find(

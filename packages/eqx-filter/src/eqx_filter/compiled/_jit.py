@@ -5,10 +5,10 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from eqx_pytree import field
 
-from ._cache import as_tree, programs_of
+from ..shared._wrapper import Wrapper, as_tree, wrap
+from ._cache import programs_of
 from ._lowered import Lowered
 from ._options import Options, filter_jit_options
-from ._wrapper import Wrapper, wrap
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -4,7 +4,7 @@ from typing import Any
 
 from eqx_pytree import static_key
 
-from .._predicates import ABSTRACT_TOO
+from ..shared._predicates import ABSTRACT_TOO
 from ._programs import Program, Programs
 
 

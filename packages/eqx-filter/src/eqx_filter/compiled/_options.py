@@ -9,7 +9,7 @@ import jax
 
 from eqx_pytree import static_key
 
-from ._wrapper import check_keywords
+from ..shared._wrapper import check_keywords
 
 _DONATED: dict[str, Callable[[int], bool] | None] = {
     "all": lambda arg: True,

@@ -21,16 +21,16 @@ import jax.tree_util as jtu
 
 from eqx_pytree import is_own_key, static_key
 
-from .._naming import callable_names, leaf_names
-from .._packed import Packed, pack
-from .._predicates import ARRAY_TYPES, is_array_like
 from ..errors._primitive import checks_in
 from ..errors._report import Check, raise_failure, raise_recorded
 from ..errors._stack import boundary, runner
+from ..shared._naming import callable_names, leaf_names
+from ..shared._packed import Packed, pack
+from ..shared._predicates import ARRAY_TYPES, is_array_like
+from ..shared._shardings import lay_out, of_leaves
 from ._binding import Binding
 from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
 from ._options import Options
-from ._sharding import lay_out, of_leaves
 from ._tables import Table, TableByStructure
 
 making = threading.RLock()

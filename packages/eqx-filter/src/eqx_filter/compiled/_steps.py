@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from eqx_pytree import static_key
 
-from .._packed import Packed
+from ..shared._packed import Packed
 from ._cache import table_of
 
 _T = TypeVar("_T")

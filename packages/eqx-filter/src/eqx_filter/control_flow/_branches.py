@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._describe import describe_value
-from .._naming import function_name
-from .._packed import Packed, pack, unpack
-from .._predicates import is_number_or_array
+from ..compiled._steps import kept_with
+from ..shared._describe import describe_value
+from ..shared._naming import function_name
+from ..shared._packed import Packed, pack, unpack
+from ..shared._predicates import is_number_or_array
 from ._carry import Carry, outline
-from ._steps import kept_with
 
 
 def filter_cond(

@@ -7,9 +7,9 @@ import jax.tree_util as jtu
 
 from eqx_pytree import static_key
 
-from .._naming import function_name
-from .._packed import Packed, pack
-from ..trees._difference import first_difference
+from ..shared._difference import first_difference
+from ..shared._naming import function_name
+from ..shared._packed import Packed, pack
 
 
 def outline(packed: Packed) -> Any:

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from .._describe import describe_value
-from .._naming import function_name, refuse_uncallable
-from .._packed import Packed, pack, unpack
-from .._predicates import is_array, is_number_or_array
+from ..compiled._steps import kept_with
 from ..loops import Kind, scan, while_loop
+from ..shared._describe import describe_value
+from ..shared._naming import function_name, refuse_uncallable
+from ..shared._packed import Packed, pack, unpack
+from ..shared._predicates import is_array, is_number_or_array
 from ._carry import Carry, outline
-from ._steps import kept_with
 
 _RULE = "The carry that `{}` returns must be like the one it is given"
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import jax.tree_util as jtu
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .._naming import refuse_uncallable
-from .._predicates import is_array
-from ..primitives import register_impl_finalisation
+from ..rules import register_impl_finalisation
+from ..shared._jax import Primitive
+from ..shared._naming import refuse_uncallable
+from ..shared._predicates import is_array
 
 _Tree = TypeVar("_Tree")
 

@@ -8,10 +8,10 @@ import jax.tree_util as jtu
 
 from eqx_pytree import tree_pformat
 
-from .._partition import combine, partition
-from .._predicates import is_array, is_differentiable
+from ..derivatives import filter_custom_vjp
 from ..errors import error_if
-from ..transforms import filter_custom_vjp
+from ..shared._predicates import is_array, is_differentiable
+from ..trees._partition import combine, partition
 
 _Tree = TypeVar("_Tree")
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 
-from .._describe import describe_value
-from .._predicates import is_number_or_array
-from ..primitives import unvmap_any
+from ..rules import unvmap_any
+from ..shared._describe import describe_value
+from ..shared._predicates import is_number_or_array
 
 
 def breakpoint_if(pred: Any, **kwargs: Any) -> Any:

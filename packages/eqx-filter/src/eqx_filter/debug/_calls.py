@@ -10,8 +10,8 @@ import numpy as np
 
 from eqx_pytree import static_key
 
-from ..trees._check import one_level_with_paths
-from ..trees._difference import describe_kind
+from ..shared._difference import describe_kind
+from ..shared._levels import one_level_with_paths
 
 
 class ArrayLeaf:

@@ -5,12 +5,12 @@ from typing import Any, TypeVar
 
 import jax
 import jax.tree_util as jtu
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from eqx_pytree import tree_pformat
 
-from .._predicates import is_array
+from ..shared._jax import Primitive
+from ..shared._predicates import is_array
 
 _Tree = TypeVar("_Tree")
 

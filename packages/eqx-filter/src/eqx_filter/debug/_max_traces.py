@@ -8,8 +8,8 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field
 
-from .._naming import function_name, named_arguments
-from ..transforms._wrapper import Wrapper, wrap
+from ..shared._naming import function_name, named_arguments
+from ..shared._wrapper import Wrapper, wrap
 from ._calls import Call, describe_leaf, nearest
 
 _MOST_CALLS = 64

@@ -9,11 +9,11 @@ from typing import Any, TypeVar, overload
 
 import jax
 
-from .._naming import function_name, named_arguments
-from ..transforms import _programs
-from ..transforms._cache import programs_of
-from ..transforms._jit import JitWrapper
-from ..transforms._programs import Program, asked_by_environment, aval_of
+from ..compiled import _programs
+from ..compiled._cache import programs_of
+from ..compiled._jit import JitWrapper
+from ..compiled._programs import Program, asked_by_environment, aval_of
+from ..shared._naming import function_name, named_arguments
 from ._calls import ArrayLeaf, Call, StaticLeaf, nearest
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -7,7 +7,7 @@ import jax.tree_util as jtu
 
 from eqx_pytree import static_key
 
-from ..trees._difference import first_difference
+from ..shared._difference import first_difference
 
 
 class Filter:

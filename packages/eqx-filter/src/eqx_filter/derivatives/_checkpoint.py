@@ -7,11 +7,11 @@ import jax
 
 from eqx_pytree import field
 
-from .._naming import refuse_uncallable
-from .._packed import Packed, pack
-from ._cache import as_tree, holder_of
-from ._steps import kept_with
-from ._wrapper import Wrapper, wrap
+from ..compiled._cache import holder_of
+from ..compiled._steps import kept_with
+from ..shared._naming import refuse_uncallable
+from ..shared._packed import Packed, pack
+from ..shared._wrapper import Wrapper, as_tree, wrap
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

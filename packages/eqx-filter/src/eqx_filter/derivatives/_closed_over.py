@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
-from .._naming import function_name
+from ..shared._naming import function_name
 
 
 @contextlib.contextmanager

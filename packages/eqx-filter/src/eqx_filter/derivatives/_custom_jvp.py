@@ -12,10 +12,10 @@ from jax.custom_derivatives import SymbolicZero, zero_from_primal
 
 from eqx_pytree import Partial
 
-from .._gaps import MisfitError, first_other_shape, leaf_by_leaf
-from .._naming import function_name
-from .._packed import Packed, pack
-from .._predicates import is_array, is_differentiable, is_none
+from ..shared._gaps import MisfitError, first_other_shape, leaf_by_leaf
+from ..shared._naming import function_name
+from ..shared._packed import Packed, pack
+from ..shared._predicates import is_array, is_differentiable, is_none
 from ._closed_over import naming_closed_over
 
 

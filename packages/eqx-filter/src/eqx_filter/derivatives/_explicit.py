@@ -7,14 +7,14 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field, static_key
 
-from .._naming import function_name
-from .._predicates import is_array, is_inexact_array_like
+from ..compiled._jit import jit_with
+from ..compiled._options import JIT_KEYWORDS, Options, known_options
+from ..compiled._programs import Programs
+from ..shared._naming import function_name
+from ..shared._predicates import is_array, is_inexact_array_like
+from ..shared._wrapper import Wrapper, check_keywords, wrap
 from ._asked import Filter
 from ._grad import GRAD_KEYWORDS, refuse_undifferentiable, value_and_grad_of_leaves
-from ._jit import jit_with
-from ._options import JIT_KEYWORDS, Options, known_options
-from ._programs import Programs
-from ._wrapper import Wrapper, check_keywords, wrap
 
 
 def jitf(

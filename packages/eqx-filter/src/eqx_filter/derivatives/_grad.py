@@ -10,10 +10,15 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field
 
-from .._describe import describe_value
-from .._naming import function_name
-from .._predicates import is_array, is_differentiable, is_inexact_array_like, is_number_or_array
-from ._wrapper import Wrapper, check_keywords, wrap
+from ..shared._describe import describe_value
+from ..shared._naming import function_name
+from ..shared._predicates import (
+    is_array,
+    is_differentiable,
+    is_inexact_array_like,
+    is_number_or_array,
+)
+from ..shared._wrapper import Wrapper, check_keywords, wrap
 
 _P = ParamSpec("_P")
 _X = TypeVar("_X")

@@ -8,12 +8,12 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field
 
-from .._naming import function_name
-from .._packed import pack
-from .._partition import combine, partition
-from .._predicates import is_array, is_differentiable
+from ..shared._naming import function_name
+from ..shared._packed import pack
+from ..shared._predicates import is_array, is_differentiable
+from ..shared._wrapper import Wrapper, wrap
+from ..trees._partition import combine, partition
 from ._vjp import split_aux
-from ._wrapper import Wrapper, wrap
 
 
 class JacobianWrapper(Wrapper):

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from .._jax import flatten_with_nones
-from .._naming import refuse_uncallable
-from .._packed import Packed, pack
-from .._predicates import is_array_like, is_none
-from .._reached import reached_by
-from ..trees._difference import first_difference
+from ..shared._difference import first_difference
+from ..shared._jax import flatten_with_nones
+from ..shared._naming import refuse_uncallable
+from ..shared._packed import Packed, pack
+from ..shared._predicates import is_array_like, is_none
+from ..shared._reached import reached_by
 
 _T = TypeVar("_T")
 

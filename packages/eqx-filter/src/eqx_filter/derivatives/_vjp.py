@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 
-from .._describe import describe_value
-from .._naming import function_name, refuse_uncallable
-from .._packed import pack
-from .._partition import combine, partition
-from .._predicates import is_differentiable
+from ..shared._describe import describe_value
+from ..shared._naming import function_name, refuse_uncallable
+from ..shared._packed import pack
+from ..shared._predicates import is_differentiable
+from ..trees._partition import combine, partition
 
 
 def filter_vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from .._describe import describe_value
-from .._predicates import is_array, is_inexact, is_number_or_array
-from ..primitives import unvmap_any, unvmap_max
+from ..rules._unvmap import unvmap_any, unvmap_max
+from ..shared._describe import describe_value
+from ..shared._predicates import is_array, is_inexact, is_number_or_array
 from ._classes import EquinoxTracetimeError
 from ._mode import breakpoint_frames, mode_of
 from ._primitive import check_p

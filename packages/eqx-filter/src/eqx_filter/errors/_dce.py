@@ -5,7 +5,7 @@ from typing import TypeVar
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from .._predicates import is_array
+from ..shared._predicates import is_array
 from ._mode import mode_of
 from ._primitive import check_p
 from ._report import Check

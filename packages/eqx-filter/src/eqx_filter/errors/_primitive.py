@@ -20,12 +20,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .._jax import device_count, keep_alive
-from .._jaxprs import inner_jaxprs
-from .._predicates import is_inexact
+from ..shared._jax import Jaxpr, Primitive, device_count, keep_alive
+from ..shared._jaxprs import inner_jaxprs
+from ..shared._predicates import is_inexact
 from ._report import Check, fail, failure, record
 from ._stack import called_by_filter_jit
 
@@ -72,12 +71,12 @@ def _compiled(number: Any, records: bool, failed: Any, index: Any, *arrays: Any)
 
     def stop(arrays: list[jax.Array]) -> list[jax.Array]:
         inexact, integer = jax.pure_callback(report, answer, number, failed, index)
-        return [_filled(array, inexact, integer) for array in arrays]
+        return [filled(array, inexact, integer) for array in arrays]
 
     return jax.lax.cond(jnp.any(failed), stop, lambda arrays: arrays, list(arrays))
 
 
-def _filled(array: jax.Array, inexact: jax.Array, integer: jax.Array) -> jax.Array:
+def filled(array: jax.Array, inexact: jax.Array, integer: jax.Array) -> jax.Array:
     """What the host answered, in the place of an array.
 
     The compiler cannot know it. Of a constant it might find that the array is the same, and then
@@ -86,7 +85,7 @@ def _filled(array: jax.Array, inexact: jax.Array, integer: jax.Array) -> jax.Arr
     if array.dtype == jax.dtypes.float0:
         return array
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-        data = _filled(jax.random.key_data(array), inexact, integer)
+        data = filled(jax.random.key_data(array), inexact, integer)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
     value = inexact if is_inexact(array.dtype) else integer
     # The host answers 0; said like this, it varies over the axes of `shard_map` as the array does.

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .._jax import quiet_callbacks
+from ..shared._jax import quiet_callbacks
 from ._classes import EquinoxRuntimeError
 from ._stack import Stack
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..primitives._unvmap import unvmap_any
+from ..rules._unvmap import unvmap_any
 from ._state import Arrays
 from ._traced import Loop
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from ..primitives._unvmap import unvmap_any
+from ..rules._unvmap import unvmap_any
 from ._state import Arrays
 
 

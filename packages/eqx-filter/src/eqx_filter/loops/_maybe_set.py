@@ -8,18 +8,18 @@ read before; `_entry.py` takes it out where a loop begins.
 from typing import Any
 
 import jax.numpy as jnp
-from jax.extend.core import Primitive
 from jax.interpreters.ad import is_undefined_primal
 
-from ..primitives._filtered import (
+from ..rules._filtered import (
     filter_primitive_bind,
     filter_primitive_def,
     filter_primitive_jvp,
     filter_primitive_transpose,
     materialise_zeros,
 )
-from ..primitives._finalise import register_impl_finalisation
-from ..primitives._vprim import create_vprim
+from ..rules._finalise import register_impl_finalisation
+from ..rules._vprim import create_vprim
+from ..shared._jax import Primitive
 
 
 def maybe_set(pred: Any, array: Any, x: Any, item: Any, options: dict[str, Any]) -> Any:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._predicates import is_inexact
-from .._reached import reached_by
+from ..shared._predicates import is_inexact
+from ..shared._reached import reached_by
 from ._state import Arrays
 from ._traced import Loop
 

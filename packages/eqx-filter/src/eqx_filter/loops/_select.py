@@ -10,12 +10,11 @@ import jax
 import jax.core
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .._jax import zero_tangent
-from .._predicates import is_inexact
-from ..primitives._finalise import register_impl_finalisation
+from ..rules._finalise import register_impl_finalisation
+from ..shared._jax import Primitive, zero_tangent
+from ..shared._predicates import is_inexact
 
 
 def select_if_vmap(pred: Any, new: Any, old: Any) -> jax.Array:

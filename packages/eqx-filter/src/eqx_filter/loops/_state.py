@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from .._predicates import is_array_like, is_inexact
+from ..shared._predicates import is_array_like, is_inexact
 from ._buffers import Buffer, is_buffer
 
 Arrays = list[Any]

@@ -1,5 +1,7 @@
 """Primitives of JAX's, made for PyTrees or for one purpose."""
 
+from .. import rules
+from ..rules import *  # noqa: F403 - the names in its `__all__`
 from ._barriers import (
     nonbatchable,
     nonbatchable_p,
@@ -10,41 +12,10 @@ from ._barriers import (
     nontraceable_p,
 )
 from ._closures import closure_to_pytree
-from ._filtered import (
-    filter_primitive_batching,
-    filter_primitive_bind,
-    filter_primitive_def,
-    filter_primitive_jvp,
-    filter_primitive_transpose,
-    materialise_zeros,
-)
-from ._finalise import (
-    finalise_eval_jaxpr,
-    finalise_fn,
-    finalise_jaxpr,
-    finalise_jaxpr_as_fn,
-    finalise_make_jaxpr,
-    primitive_finalisations,
-    register_impl_finalisation,
-)
 from ._noinline import noinline, noinline_p
-from ._unvmap import unvmap_all, unvmap_all_p, unvmap_any, unvmap_any_p, unvmap_max, unvmap_max_p
-from ._vprim import create_vprim
 
 __all__ = [
     "closure_to_pytree",
-    "create_vprim",
-    "filter_primitive_batching",
-    "filter_primitive_bind",
-    "filter_primitive_def",
-    "filter_primitive_jvp",
-    "filter_primitive_transpose",
-    "finalise_eval_jaxpr",
-    "finalise_fn",
-    "finalise_jaxpr",
-    "finalise_jaxpr_as_fn",
-    "finalise_make_jaxpr",
-    "materialise_zeros",
     "noinline",
     "noinline_p",
     "nonbatchable",
@@ -54,12 +25,5 @@ __all__ = [
     "nondifferentiable_backward_p",
     "nontraceable",
     "nontraceable_p",
-    "primitive_finalisations",
-    "register_impl_finalisation",
-    "unvmap_all",
-    "unvmap_all_p",
-    "unvmap_any",
-    "unvmap_any_p",
-    "unvmap_max",
-    "unvmap_max_p",
 ]
+__all__ += rules.__all__

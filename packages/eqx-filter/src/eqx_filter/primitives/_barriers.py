@@ -10,11 +10,12 @@ from typing import Any, NoReturn, TypeVar
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .. import errors
-from .._predicates import is_array
+from ..rules._finalise import register_impl_finalisation
+from ..shared._jax import Primitive
+from ..shared._predicates import is_array
 
 _Tree = TypeVar("_Tree")
 _THIS = "This operation"
@@ -131,6 +132,7 @@ def _make(name: str) -> Primitive:
     primitive.def_impl(_same)
     primitive.def_abstract_eval(_same)
     mlir.register_lowering(primitive, mlir.lower_fun(_same, multiple_results=False))
+    register_impl_finalisation(primitive)
     return primitive
 
 

@@ -11,18 +11,20 @@ from jax.interpreters import ad
 
 from eqx_pytree import Module, field, module_update_wrapper
 
-from .._naming import refuse_uncallable
-from .._partition import combine, partition
-from .._predicates import is_none
-from ..transforms import filter_eval_shape, filter_jit, filter_jvp
-from ._filtered import (
+from ..compiled import filter_jit
+from ..derivatives import filter_jvp
+from ..rules._filtered import (
     filter_primitive_bind,
     filter_primitive_def,
     filter_primitive_jvp,
     filter_primitive_transpose,
 )
-from ._finalise import register_impl_finalisation
-from ._vprim import create_vprim
+from ..rules._finalise import register_impl_finalisation
+from ..rules._vprim import create_vprim
+from ..shared._naming import refuse_uncallable
+from ..shared._predicates import is_none
+from ..tracing import filter_eval_shape
+from ..trees._partition import combine, partition
 
 
 class NoInline(Module):

@@ -12,14 +12,13 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 from jax.core import ShapedArray
-from jax.extend.core import Primitive
 from jax.interpreters import ad
 
-from .._gaps import MisfitError, leaf_by_leaf
-from .._jax import zero_tangent
-from .._naming import function_name, refuse_uncallable
-from .._packed import Layout, unpack
-from .._predicates import ABSTRACT_TOO, is_number_or_array
+from ..shared._gaps import MisfitError, leaf_by_leaf
+from ..shared._jax import Primitive, zero_tangent
+from ..shared._naming import function_name, refuse_uncallable
+from ..shared._packed import Layout, unpack
+from ..shared._predicates import ABSTRACT_TOO, is_number_or_array
 
 Rule = Callable[..., Any]
 _OUT_TYPES = (*ABSTRACT_TOO, ShapedArray)

@@ -10,25 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive
-from jax.extend.core.primitives import custom_jvp_call_p, stop_gradient_p
+from jax.custom_derivatives import custom_jvp_call_p
+from jax.lax import stop_gradient_p
 
-from .._jax import bind_with
-from .._jaxprs import inner_jaxprs
-from .._naming import refuse_uncallable
-from ..errors._primitive import _filled, check_p
-from ..errors._report import Check, failure
-from ._barriers import (
-    nonbatchable_p,
-    nondifferentiable_backward_p,
-    nondifferentiable_p,
-    nontraceable_p,
-)
-from ._unvmap import unvmap_all_p, unvmap_any_p, unvmap_max_p
-from ._vprim import RULES, vectorised, vprim_p
+from ..shared._jax import ClosedJaxpr, Jaxpr, Literal, Primitive, bind_with
+from ..shared._jaxprs import inner_jaxprs
+from ..shared._naming import refuse_uncallable
 
 primitive_finalisations: dict[Primitive, Callable[..., Any]] = {}
 """What takes a primitive's place, called as the primitive is bound: `f(*operands, **params)`."""
@@ -198,50 +185,5 @@ def _passed_on(x: Any, **params: Any) -> Any:
     return x
 
 
-def _member_by_member(
-    *operands: Any, prim: Any, size: int, axis_name: Any, axes: Any, params: Any
-) -> Any:
-    if prim in primitive_finalisations:
-        run = functools.partial(primitive_finalisations[prim], **dict(params))
-    else:
-        run = finalise_fn(functools.partial(RULES[prim].impl, **dict(params)))
-    return vectorised(run, size, axis_name, axes)(*operands)
-
-
-def _check(failed: Any, index: Any, *arrays: Any, check: Check, compiled_only: bool) -> Any:
-    """A check by operations of JAX: a branch with a callback, which holds the check."""
-    if not any(isinstance(x, Tracer) for x in (failed, index, *arrays)):
-        return check_p.bind(failed, index, *arrays, check=check, compiled_only=compiled_only)
-
-    def report(failed: Any, index: Any) -> Any:  # a batch comes here in any case
-        if np.any(failed):
-            raise failure(check, np.asarray(failed), np.asarray(index))
-        batch = failed.shape[: np.ndim(failed) - axes]
-        return np.ones(batch, np.float32), np.ones(batch, np.int32)
-
-    axes = jnp.ndim(failed)
-
-    def stop(arrays: list[Any]) -> list[Any]:
-        answer = jax.ShapeDtypeStruct((), np.float32), jax.ShapeDtypeStruct((), np.int32)
-        inexact, integer = jax.pure_callback(
-            report, answer, failed, index, vmap_method="broadcast_all"
-        )
-        return [_filled(array, inexact, integer) for array in arrays]
-
-    return jax.lax.cond(jnp.any(failed), stop, lambda arrays: arrays, list(arrays))
-
-
-for _primitive in (
-    nonbatchable_p,
-    nondifferentiable_backward_p,
-    nondifferentiable_p,
-    nontraceable_p,
-    unvmap_all_p,
-    unvmap_any_p,
-    unvmap_max_p,
-):
-    register_impl_finalisation(_primitive)
-primitive_finalisations[check_p] = _check
 primitive_finalisations[custom_jvp_call_p] = _call_jaxpr
 primitive_finalisations[stop_gradient_p] = _passed_on
-primitive_finalisations[vprim_p] = _member_by_member

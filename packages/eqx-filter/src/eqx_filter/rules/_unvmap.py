@@ -6,8 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import ShapedArray
-from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
+
+from ..shared._jax import Primitive
+from ._finalise import register_impl_finalisation
 
 
 def unvmap_any(x: Any) -> jax.Array:
@@ -48,6 +50,7 @@ def _make(name: str, reduce: Callable[[jax.Array], jax.Array]) -> Primitive:
     primitive.def_abstract_eval(shape)
     batching.primitive_batchers[primitive] = batch
     mlir.register_lowering(primitive, mlir.lower_fun(reduce, multiple_results=False))
+    register_impl_finalisation(primitive)
     return primitive
 
 

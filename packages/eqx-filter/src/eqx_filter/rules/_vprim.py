@@ -13,10 +13,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .._jax import resized_aval, zero_tangent
+from ..shared._jax import Primitive, resized_aval, zero_tangent
+from ._finalise import finalise_fn, primitive_finalisations
 
 _Rule = Callable[..., Any] | None
 
@@ -198,4 +198,13 @@ def _merged(mask: Sequence[bool], taken: Any, other: Callable[[int], Any]) -> li
     return [next(remaining) if kept else other(place) for place, kept in enumerate(mask)]
 
 
+def _finalised(*operands: Any, prim: Any, size: int, axis_name: Any, axes: Any, params: Any) -> Any:
+    if prim in primitive_finalisations:
+        run = functools.partial(primitive_finalisations[prim], **dict(params))
+    else:
+        run = finalise_fn(functools.partial(RULES[prim].impl, **dict(params)))
+    return vectorised(run, size, axis_name, axes)(*operands)
+
+
 vprim_p = create_vprim("vprim", _impl, _abstract_eval, _differentiate, _transpose)
+primitive_finalisations[vprim_p] = _finalised

@@ -9,11 +9,10 @@ from jax.sharding import PartitionSpec
 
 from eqx_pytree import field
 
-from .._packed import Layout, Packed, pack
-from .._predicates import is_array
-from ._jit import as_tree
-from ._sharding import Shardings, of_leaves
-from ._wrapper import Wrapper, check_keywords, wrap
+from ..shared._packed import Layout, Packed, pack
+from ..shared._predicates import is_array
+from ..shared._shardings import Shardings, of_leaves
+from ..shared._wrapper import Wrapper, as_tree, check_keywords, wrap
 
 _KNOWN = ("axis_names", "check_vma")
 

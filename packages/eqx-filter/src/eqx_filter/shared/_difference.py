@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
-from ._check import one_level_with_paths
+from ._levels import one_level_with_paths
 
 
 def first_difference(

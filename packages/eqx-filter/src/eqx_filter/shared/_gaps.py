@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from ._difference import first_difference
 from ._predicates import is_none
-from .trees._difference import first_difference
 
 
 class MisfitError(Exception):

@@ -21,6 +21,16 @@ try:
 except ImportError:
     none_leaf_registry = None
 
+try:
+    # `jax.extend.core`, where they are public, loads Pallas: 100 ms of every import. To go when it
+    # does not.
+    from jax._src import core
+except ImportError:
+    from jax.extend import core
+
+ClosedJaxpr, Jaxpr = core.ClosedJaxpr, core.Jaxpr
+Literal, Primitive = core.Literal, core.Primitive
+
 if hasattr(jax.sharding, "reshard"):
     reshard = jax.sharding.reshard
 else:  # until JAX 0.6 it was experimental

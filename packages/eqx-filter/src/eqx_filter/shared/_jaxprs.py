@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from ._jax import ClosedJaxpr, Jaxpr
 
 
 def inner_jaxprs(values: Iterable[Any]) -> list[Jaxpr]:

@@ -1,10 +1,13 @@
 """What the transformations return: a callable that is a PyTree, with what it wraps as its child."""
 
 import functools
+import types
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from eqx_pytree import Module, Partial, module_update_wrapper
+import jax.tree_util as jtu
+
+from eqx_pytree import BoundMethod, Module, Partial, module_update_wrapper
 
 _W = TypeVar("_W", bound="Wrapper")
 
@@ -49,3 +52,10 @@ def check_keywords(caller: str, given: Iterable[str], known: Iterable[str]) -> N
             told = ", ".join(f"`{parameter}`" for parameter in known)
             message = f"`{caller}` got an unexpected keyword argument `{name}`; it takes {told}."
             raise TypeError(message)
+
+
+def as_tree(fun: Any) -> Any:
+    """A method of an instance that is a PyTree, as a PyTree itself; anything else as it is."""
+    if isinstance(fun, types.MethodType) and not jtu.all_leaves([fun.__self__]):
+        return BoundMethod(fun.__func__, fun.__self__)
+    return fun

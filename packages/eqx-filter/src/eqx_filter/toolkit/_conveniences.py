@@ -10,7 +10,7 @@ import jax
 
 from eqx_pytree import Module, field
 
-from ._describe import describe_value
+from ..shared._describe import describe_value
 
 
 class _Text(Module):

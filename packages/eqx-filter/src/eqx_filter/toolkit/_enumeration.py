@@ -10,9 +10,9 @@ import numpy as np
 
 from eqx_pytree import Module, field
 
-from ._describe import describe_value
-from ._predicates import is_number_or_array
-from .errors import branched_error_if
+from ..errors import branched_error_if
+from ..shared._describe import describe_value
+from ..shared._predicates import is_number_or_array
 
 
 class EnumerationItem(Module):

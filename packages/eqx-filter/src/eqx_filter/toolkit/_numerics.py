@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ._describe import describe_value
-from ._predicates import is_number_or_array
-from .transforms import filter_eval_shape
+from ..shared._describe import describe_value
+from ..shared._predicates import is_number_or_array
+from ..tracing import filter_eval_shape
 
 
 def nextafter(x: Any) -> jax.Array:

@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ._jax import tensorflow_function
-from .primitives import finalise_fn
+from ..rules import finalise_fn
+from ..shared._jax import tensorflow_function
 
 
 def to_onnx(fn: Callable[..., Any]) -> Callable[..., Any]:

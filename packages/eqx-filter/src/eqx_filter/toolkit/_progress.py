@@ -17,7 +17,7 @@ import numpy as np
 
 from eqx_pytree import Module
 
-from .primitives import unvmap_any, unvmap_max
+from ..rules import unvmap_any, unvmap_max
 
 _State = TypeVar("_State")
 _numbers = itertools.count()

@@ -8,12 +8,12 @@ import jax.tree_util as jtu
 
 from eqx_pytree import static_key
 
-from .._packed import Layout, Packed, pack
-from .._partition import partition
-from .._predicates import ABSTRACT_TOO
-from ._cache import holder_of, table_of
-from ._tables import Table
-from ._wrapper import Wrapper, wrap
+from ..compiled._cache import holder_of, table_of
+from ..compiled._tables import Table
+from ..shared._packed import Layout, Packed, pack
+from ..shared._predicates import ABSTRACT_TOO
+from ..shared._wrapper import Wrapper, wrap
+from ..trees._partition import partition
 
 _SHAPES = "shapes"
 """The key of what `cached_filter_eval_shape` found, beside the programs of a function."""

@@ -8,10 +8,10 @@ import jax.tree_util as jtu
 
 from eqx_pytree import static_key
 
-from .._naming import function_name
-from .._packed import Layout, Packed, pack
-from .._predicates import ABSTRACT_TOO
-from ..trees._difference import first_difference
+from ..shared._difference import first_difference
+from ..shared._naming import function_name
+from ..shared._packed import Layout, Packed, pack
+from ..shared._predicates import ABSTRACT_TOO
 
 
 def filter_pure_callback(

@@ -9,9 +9,9 @@ import jax.tree_util as jtu
 
 from eqx_pytree import Module, field, static_key, tree_pformat
 
-from .._naming import function_name
-from .._packed import Layout, pack
-from .._predicates import ABSTRACT_TOO
+from ..shared._naming import function_name
+from ..shared._packed import Layout, pack
+from ..shared._predicates import ABSTRACT_TOO
 from ._abstract import filter_eval_shape, trace_of_arrays
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 
-from .._describe import describe
+from ..shared._describe import describe
 
 _Tree = TypeVar("_Tree")
 

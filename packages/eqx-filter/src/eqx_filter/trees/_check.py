@@ -1,11 +1,10 @@
 """Looking at how a PyTree is built: `tree_flatten_one_level` and `tree_check`."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.tree_util as jtu
 
-_LEAF = jtu.tree_structure(0)
+from ..shared._levels import below, one_level_with_paths, self_referential
 
 
 def tree_flatten_one_level(pytree: Any) -> tuple[list[Any], Any]:
@@ -17,7 +16,7 @@ def tree_flatten_one_level(pytree: Any) -> tuple[list[Any], Any]:
 
     **Raises:** `ValueError` if `pytree` is one of its own children.
     """
-    children, structure = jtu.tree_flatten(pytree, is_leaf=_below(pytree))
+    children, structure = jtu.tree_flatten(pytree, is_leaf=below(pytree))
     return list(children), structure
 
 
@@ -38,7 +37,7 @@ def _check(
     node: Any, path: tuple[Any, ...], seen: dict[int, tuple[Any, ...]], above: set[int]
 ) -> None:
     if id(node) in above:
-        raise ValueError(_self_referential(node))
+        raise ValueError(self_referential(node))
     children = one_level_with_paths(node)
     if not children:
         return
@@ -56,36 +55,3 @@ def _check(
     for key, child in children:
         _check(child, (*path, *key), seen, above)
     above.discard(id(node))
-
-
-def one_level_with_paths(node: Any) -> list[tuple[tuple[Any, ...], Any]] | None:
-    """The children of a node with their keys, or None if it is a leaf."""
-    pairs, structure = jtu.tree_flatten_with_path(node, is_leaf=_below(node))
-    return None if structure == _LEAF else pairs
-
-
-def _below(root: Any) -> Callable[[Any], bool]:
-    """An `is_leaf` that is true of everything below `root`.
-
-    JAX asks it about the root first; the root met again is a child of itself.
-    """
-    asked = False
-
-    def is_leaf(node: Any) -> bool:
-        nonlocal asked
-        if node is root:
-            if asked:
-                raise ValueError(_self_referential(root))
-            asked = True
-            return False
-        return True
-
-    return is_leaf
-
-
-def _self_referential(node: Any) -> str:
-    return (
-        f"PyTree node of type `{type(node).__name__}` is immediately self-referential; that is to "
-        "say it appears within its own PyTree structure. (For example `x = []; x.append(x)`.) This "
-        "is not allowed: break the cycle."
-    )

@@ -13,8 +13,8 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from .._describe import describe_value
-from ._difference import first_difference
+from ..shared._describe import describe_value
+from ..shared._difference import first_difference
 
 _IsLeaf = Callable[[Any], bool] | None
 _Method = TypeVar("_Method", bound=Callable[..., Any])

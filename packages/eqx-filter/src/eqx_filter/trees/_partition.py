@@ -8,10 +8,10 @@ import numpy as np
 
 from eqx_pytree import static_key
 
-from ._describe import describe
-from ._jax import flatten_with_nones
-from ._predicates import is_none
-from .trees._difference import first_difference
+from ..shared._describe import describe
+from ..shared._difference import first_difference
+from ..shared._jax import flatten_with_nones
+from ..shared._predicates import is_none
 
 _Tree = TypeVar("_Tree")
 IsLeaf = Callable[[Any], bool] | None

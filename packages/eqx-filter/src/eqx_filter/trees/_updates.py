@@ -4,8 +4,8 @@ from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 
-from .._predicates import is_none
-from ._difference import first_difference
+from ..shared._difference import first_difference
+from ..shared._predicates import is_none
 
 _Model = TypeVar("_Model")
 

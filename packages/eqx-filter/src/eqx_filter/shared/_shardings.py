@@ -1,0 +1,86 @@
+"""Shardings as prefix trees: which one is whose, and how arrays are laid out by them."""
+
+from typing import Any, TypeVar
+
+import jax
+import jax.tree_util as jtu
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+
+from ._difference import first_difference
+from ._jax import reshard
+from ._predicates import is_array, is_none
+
+_Tree = TypeVar("_Tree")
+
+Shardings = Any
+"""A PyTree prefix of shardings, `PartitionSpec`s, devices, and None for what stays as it is."""
+
+
+def lay_out(name: str, tree: _Tree, shardings: Shardings) -> _Tree:
+    """Lay arrays out, where the shardings are the argument called `name`; in a trace or not.
+
+    **Raises:** as [`of_leaves`][].
+    """
+    if shardings is None:
+        return tree
+    leaves, structure = jtu.tree_flatten(tree)
+    pairs = zip(leaves, of_leaves(name, shardings, tree), strict=True)
+    return structure.unflatten([_laid_out(leaf, sharding) for leaf, sharding in pairs])
+
+
+def of_leaves(name: str, shardings: Shardings, tree: Any) -> list[Any]:
+    """The sharding of each leaf, where `shardings` is the argument called `name`.
+
+    **Raises:** `ValueError` if it is no prefix, `TypeError` if it holds anything else.
+    """
+    specs, structure = jtu.tree_flatten_with_path(shardings, is_leaf=_is_spec)
+    try:
+        subtrees = structure.flatten_up_to(tree)
+    except ValueError:
+        path, told = first_difference(shardings, tree, prefix=True, is_leaf=_is_spec)
+        message = f"`{name}` must be a tree prefix; at `{name}{jtu.keystr(path)}`: {told}."
+        raise ValueError(message) from None
+    found: list[Any] = []
+    for (path, spec), subtree in zip(specs, subtrees, strict=True):
+        if not _is_spec(spec):
+            message = (
+                f"`{name}{jtu.keystr(path)}` must be a sharding, a `PartitionSpec`, a device or "
+                f"None, not `{spec!r}`."
+            )
+            raise TypeError(message)
+        found += [spec] * len(jtu.tree_leaves(subtree))
+    return found
+
+
+def _is_spec(node: Any) -> bool:
+    return is_none(node) or isinstance(node, (Sharding, PartitionSpec, jax.Device))
+
+
+def _laid_out(leaf: Any, sharding: Any) -> Any:
+    if sharding is None or not is_array(leaf):
+        return leaf
+    if isinstance(sharding, jax.Device):
+        sharding = SingleDeviceSharding(sharding)
+    if not isinstance(leaf, jax.core.Tracer) and not isinstance(sharding, PartitionSpec):
+        leaf = jax.device_put(leaf, sharding)
+        if not isinstance(leaf, jax.core.Tracer):  # what is constant in a traced function
+            return leaf
+    if _is_explicit(sharding):
+        return reshard(leaf, sharding)
+    return jax.lax.with_sharding_constraint(leaf, sharding)
+
+
+def _is_explicit(sharding: Any) -> bool:
+    """Whether a sharding names axes that are part of an array's type."""
+    if isinstance(sharding, PartitionSpec):
+        mesh, spec = jax.sharding.get_abstract_mesh(), sharding
+    elif isinstance(sharding, NamedSharding):
+        mesh, spec = sharding.mesh, sharding.spec
+    else:
+        return False
+    kinds = dict(zip(mesh.axis_names, getattr(mesh, "axis_types", None) or (), strict=False))
+    named = [axis for part in spec for axis in (part if isinstance(part, tuple) else (part,))]
+    explicit = jax.sharding.AxisType.Explicit
+    if any(kinds.get(axis) == explicit for axis in named):
+        return True
+    return bool(kinds) and all(kind == explicit for kind in kinds.values())
