@@ -20,18 +20,10 @@ TOOLKIT: dict[str, tuple[str, str]] = {
     "filtered_primitives.bind[jit]": ("refused", ASSERTED),
     "vprims.call[grad vmap shared]": ("beyond", "The peer stumbles over its own batching."),
     "vprims.call[no transpose]": ("refused", ASSERTED),
-    **{
-        f"noinline.call[{name}]": ("beyond", "The peer's `noinline` fails with this JAX.")
-        for name in (
-            "jit",
-            "jit twice",
-            "vmap",
-            "jit vmap",
-            "vmap grad",
-            "scan",
-            "abstract_fn, jit",
-        )
-    },
+    "noinline.call[static outputs, jit]": (
+        "beyond",
+        "In programs, the peer's `noinline` returns arrays alone.",
+    ),
     "finalise.text[weak types]": ("wrong", "The peer loses the weak types of inner programs."),
     "finalise.text[noinline]": ("wrong", "The peer leaves primitives of its own within others."),
     "finalise.call[eval few]": ("refused", ASSERTED),

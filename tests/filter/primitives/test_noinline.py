@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eqx_filter import filter_jit
-from eqx_filter.primitives import noinline
+from eqx_filter.primitives import finalise_fn, noinline
 from eqx_pytree import Module
 
 X = jnp.arange(3.0)
@@ -23,6 +23,13 @@ class Scaled(Module):
 
 def plain(x):
     return jnp.sin(x) * x
+
+
+def same(_, x):
+    return x
+
+
+COS = noinline(jnp.cos, same)
 
 
 WAYS = {
@@ -109,18 +116,86 @@ def test_it_is_a_tree_with_the_name_of_the_function():
     ] == [(3,)]
 
 
-def test_abstract_fn_stands_for_it_while_tracing():
-    traced = []
+class TestAbstractFn:
+    def test_it_stands_for_the_function_while_tracing(self):
+        traced, told = [], []
 
-    def fun(x):
-        traced.append(x)
-        return jnp.sin(x)
+        def fun(x):
+            traced.append(x)
+            return jnp.sin(x)
 
-    told = noinline(fun, abstract_fn=lambda x: x)
-    assert jax.eval_shape(told, X).shape == (3,)
-    assert not traced
-    np.testing.assert_allclose(jax.jit(told)(X), jnp.sin(X), rtol=1e-6)
-    np.testing.assert_allclose(jax.jit(jax.grad(lambda x: told(x).sum()))(X), jnp.cos(X), rtol=1e-6)
+        def abstract(fn, x, **kwargs):
+            told.append((fn, kwargs))
+            return x
+
+        wrapped = noinline(fun, abstract_fn=abstract)
+        assert jax.eval_shape(wrapped, X).shape == (3,)
+        assert not traced
+        assert told[0] == (None, {})
+        jax.eval_shape(noinline(Scaled(X), abstract), X)
+        assert isinstance(told[-1][0], Scaled)
+        assert told[-1][0].label is None
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_it_is_the_function(self, way):
+        use = WAYS[way]
+        for a, b in zip(
+            jax.tree.leaves(use(noinline(plain, lambda _, x: x))),
+            jax.tree.leaves(use(plain)),
+            strict=True,
+        ):
+            assert a.dtype == b.dtype
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("jit", [jax.jit, filter_jit])
+    def test_functions_are_exchanged_without_a_new_trace(self, jit):
+        traced = []
+
+        @jit
+        def call(fn, x):
+            traced.append(1)
+            return jax.value_and_grad(lambda x: fn(x).sum())(x)
+
+        for fun in (jnp.sin, jnp.cos, plain, jnp.sin):
+            got = call(noinline(fun, same), X)
+            want = jax.value_and_grad(lambda x, fun=fun: fun(x).sum())(X)
+            np.testing.assert_allclose(jnp.hstack(got), jnp.hstack(want), rtol=1e-5, atol=1e-6)
+        assert len(traced) == 1
+
+    def test_modules_are_exchanged_with_their_static_leaves(self):
+        traced = []
+
+        @jax.jit
+        def call(fn, x):
+            traced.append(1)
+            return fn(x)
+
+        for module in (Scaled(X), Scaled(X + 1, "t")):
+            np.testing.assert_allclose(call(noinline(module, same), X), module(X), rtol=1e-6)
+        assert len(traced) == 1
+
+    def test_a_batch_of_functions_calls_each(self):
+        several = jax.tree.map(lambda *n: jnp.stack(n), noinline(jnp.sin, same), COS)
+        got = jax.jit(jax.vmap(lambda fn: fn(X)))(several)
+        np.testing.assert_allclose(got, jnp.stack([jnp.sin(X), jnp.cos(X)]), rtol=1e-6)
+
+    def test_a_large_array_goes_through_a_loop(self):
+        x = jnp.ones(300_000)
+        run = jax.jit(lambda fn, x: jax.lax.fori_loop(0, 5, lambda _, x: fn(x), x))
+        want = jax.lax.fori_loop(0, 5, lambda _, x: jnp.cos(x), x)
+        np.testing.assert_allclose(run(COS, x), want, rtol=1e-5)
+
+    def test_it_can_be_finalised(self):
+        got = jax.jit(finalise_fn(lambda fn, x: fn(x)))(COS, X)
+        np.testing.assert_allclose(got, jnp.cos(X), rtol=1e-6)
+
+    def test_it_has_the_function(self):
+        assert noinline(plain, same).__wrapped__ is plain
+
+    def test_what_it_told_must_be_true(self):
+        wrapped = noinline(lambda x: x[:2], same)
+        with pytest.raises(Exception, match=r"shape \(2,\) .* where its `abstract_fn` told shape"):
+            jax.block_until_ready(jax.jit(wrapped)(X))
 
 
 def test_it_refuses_what_is_no_function():

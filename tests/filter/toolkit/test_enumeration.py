@@ -36,6 +36,17 @@ class Both(Light, Sound):
     dark = ""
 
 
+TRUE = jnp.array(True)
+WITHIN = {
+    "jit": lambda fun: jax.jit(fun)(TRUE),
+    "vmap": lambda fun: jax.vmap(fun)(TRUE[None]),
+    "jit vmap": lambda fun: jax.jit(jax.vmap(fun))(TRUE[None]),
+    "scan": lambda fun: jax.lax.scan(lambda c, _: (fun(c), None), TRUE, length=2),
+    "cond": lambda fun: jax.lax.cond(TRUE, fun, fun, TRUE),
+    "grad": lambda fun: jax.jit(jax.grad(lambda x: x * fun(x > 0)))(1.0),
+}
+
+
 class TestItems:
     def test_are_pytrees_with_an_integer_array(self):
         [leaf] = jtu.tree_leaves(Light.green)
@@ -46,6 +57,28 @@ class TestItems:
         assert (Light.red == Light.red).dtype == bool
         assert Light.red == Light.red
         assert Light.red != Light.green
+
+    @pytest.mark.parametrize("within", WITHIN)
+    def test_known_items_stay_known_in_a_trace(self, within):
+        known = []
+
+        def fun(pred):
+            known.append(
+                (
+                    bool(Light.red == Light.red),
+                    bool(Light.red != Light.red),
+                    Light[Light.where(True, Light.green, Light.red)],
+                    Light[Light.where(np.bool_(False), Light.green, Light.red)],
+                    Light[Light.where(pred, Light.green, Light.green)],
+                    Light.where(pred, Light.green, Light.red).is_traced(),
+                    Light.where(False, Light.where(pred, *Light), Light.red).is_traced(),
+                    Signal.promote(Light.green).is_traced(),
+                )
+            )
+            return pred
+
+        WITHIN[within](fun)
+        assert set(known) == {(True, False, "Go.", "Stop.", "Go.", True, False, False)}
 
     @pytest.mark.parametrize("other", [0, "red", None, Sound.bell, Signal.red])
     def test_equality_with_anything_else_is_refused(self, other):

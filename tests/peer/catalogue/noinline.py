@@ -23,11 +23,28 @@ class Scaled(eqx.Module):
 
 
 N = eqxi.noinline(f)
+DOUBLED = eqxi.noinline(lambda x: x * 2)
 S = eqxi.noinline(Scaled(X))
 
 
 def first(x):
-    return N(x)[0]
+    return DOUBLED(x)
+
+
+def same(_, x):
+    return x
+
+
+def exchanged(fn, *functions):
+    """What each of some functions of one `abstract_fn` gives, and how often the call is traced."""
+    traced = []
+
+    def call(fn, x):
+        traced.append(1)
+        return fn(x)
+
+    run = fn(call)
+    return [run(eqxi.noinline(fun, same), X) for fun in functions], len(traced)
 
 
 CALLS = {
@@ -58,9 +75,13 @@ CALLS = {
     "hessian": lambda: jax.jacfwd(jax.jacrev(lambda x: first(x) ** 2))(X),
     "scan": lambda: jax.lax.scan(lambda c, _: (first(c), None), X, None, 2)[0],
     "eval_shape": lambda: jax.eval_shape(first, X),
-    "abstract_fn, eager": lambda: eqxi.noinline(jnp.sin, abstract_fn=lambda x: x)(X),
-    "abstract_fn, jit": lambda: jax.jit(eqxi.noinline(jnp.sin, abstract_fn=lambda x: x))(X),
-    "abstract_fn by position": lambda: eqxi.noinline(jnp.sin, lambda x: x)(X),
+    "abstract_fn, eager": lambda: eqxi.noinline(jnp.sin, abstract_fn=lambda _, x: x)(X),
+    "abstract_fn, jit": lambda: jax.jit(eqxi.noinline(jnp.sin, abstract_fn=lambda _, x: x))(X),
+    "abstract_fn by position": lambda: eqxi.noinline(jnp.sin, lambda _, x: x)(X),
+    "exchanged under jit": lambda: exchanged(jax.jit, jnp.sin, jnp.cos, jnp.sin),
+    "exchanged under filter_jit": lambda: exchanged(eqx.filter_jit, jnp.sin, jnp.cos, jnp.sin),
+    "exchanged modules": lambda: exchanged(jax.jit, Scaled(X), Scaled(X + 1)),
+    "static outputs, jit": lambda: jax.jit(lambda x: N(x)[0])(X),
     "finalised": lambda: str(jax.make_jaxpr(eqxi.finalise_fn(first))(X)),
     "is a PyTree": lambda: eqx.filter(eqxi.noinline(Scaled(X)), eqx.is_inexact_array) is not None,
     "of no function": lambda: eqxi.noinline(3)(X),

@@ -22,23 +22,37 @@ from ..rules._filtered import (
 from ..rules._finalise import register_impl_finalisation
 from ..rules._vprim import create_vprim
 from ..shared._naming import refuse_uncallable
-from ..shared._predicates import is_none
+from ..shared._predicates import ABSTRACT_TOO, is_inexact, is_none
 from ..tracing import filter_eval_shape
-from ..trees._partition import combine, partition
+from ..trees._partition import combine, filter, partition
+from ._numbered import ByNumber, Numbered, numbered, on_host, traced_number
 
 
 class NoInline(Module):
     """A function that is compiled on its own; see [`noinline`][]."""
 
     fun: Callable[..., Any]
-    abstract_fn: Callable[..., Any] | None = field(static=True)
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
         return self.fun
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        call = Plain(self.abstract_fn)
+        return filter_primitive_bind(noinline_p, Plain(), (self.fun, args, kwargs))
+
+
+class NoInlineByNumber(Module):
+    """A function that programs which hold its number can exchange; see [`noinline`][]."""
+
+    fun: Numbered
+    abstract_fn: Callable[..., Any] = field(static=True)
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        return self.fun.value()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        call = ByNumber(self.abstract_fn)
         return filter_primitive_bind(noinline_p, call, (self.fun, args, kwargs))
 
 
@@ -52,24 +66,27 @@ def noinline(fn: Callable[..., Any], abstract_fn: Callable[..., Any] | None = No
     **Arguments:**
 
     - `fn`: a function, or any callable PyTree, of which the arrays are arguments too.
-    - `abstract_fn`: a function of the same arguments that tells the output's structure, shapes and
-        dtypes; with it, `fn` is traced only when a program that calls it is compiled.
+    - `abstract_fn`: tells the output's structure, shapes and dtypes. It is called as
+        `abstract_fn(filter(fn, is_array), *args, **kwargs)`. With it, programs do not know `fn`,
+        but call it on the host when they run: so functions of one `abstract_fn` that differ in
+        static leaves or in code can be exchanged, as arguments of `jax.jit` too, without a new
+        trace of what calls them. What of such functions is no array is kept for good.
 
     **Returns:** a callable PyTree. Outside of compiled programs it calls `fn` itself.
 
-    **Raises:** `TypeError` if `fn` cannot be called.
+    **Raises:** `TypeError` if `fn` cannot be called; when it runs, `ValueError` if it returns other
+    shapes or dtypes than `abstract_fn` told.
     """
     refuse_uncallable("noinline", fn=fn)
-    if abstract_fn is not None:
-        refuse_uncallable("noinline", abstract_fn=abstract_fn)
-    return module_update_wrapper(NoInline(fn, abstract_fn))
+    if abstract_fn is None:
+        return module_update_wrapper(NoInline(fn))
+    refuse_uncallable("noinline", abstract_fn=abstract_fn)
+    return NoInlineByNumber(numbered(fn), abstract_fn)
 
 
 @dataclasses.dataclass(frozen=True)
 class Plain:
     """How a function is called: as it is."""
-
-    abstract_fn: Callable[..., Any] | None
 
     def __call__(self, operands: Any) -> Any:
         fun, args, kwargs = operands
@@ -77,10 +94,7 @@ class Plain:
 
     def shapes(self, operands: Any) -> Any:
         """The output, with structs for arrays."""
-        fun, args, kwargs = operands
-        if self.abstract_fn is not None:
-            return filter_eval_shape(self.abstract_fn, *args, **kwargs)
-        return filter_eval_shape(_program, self, (fun, args, kwargs))
+        return filter_eval_shape(_program, self, operands)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +109,8 @@ class Pushforward:
 
     def shapes(self, operands: Any) -> Any:
         """The output, with structs for arrays."""
+        if traced_number(operands) is not None:
+            return filter(self.call.shapes(operands[0]), _is_inexact)
         return filter_eval_shape(_program, self, operands)
 
 
@@ -120,12 +136,19 @@ class Pullback:
 
     def shapes(self, operands: Any) -> Any:
         """The output, with structs for arrays."""
+        if traced_number(operands) is not None:
+            return operands[1]
         return filter_eval_shape(_program, self, operands)
 
 
 @filter_jit
 def _program(call: Any, operands: Any) -> Any:
-    return call(operands)
+    number = traced_number(operands)
+    return call(operands) if number is None else on_host(_program, call, operands, number)
+
+
+def _is_inexact(leaf: Any) -> bool:
+    return isinstance(leaf, ABSTRACT_TOO) and is_inexact(leaf.dtype)
 
 
 def _shapes(call: Any, operands: Any) -> Any:
@@ -162,6 +185,9 @@ def _transpose(inputs: Any, cotangents: Any) -> Any:
 
 
 def _call(call: Any, operands: Any) -> Any:
+    number = traced_number(operands)
+    if isinstance(number, jax.core.Tracer):
+        return on_host(_program, call, operands, number)
     return call(operands)
 
 

@@ -24,7 +24,9 @@ class EnumerationItem(Module):
     __hash__ = None  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> Any:
-        """Whether two items of one enumeration are the same: an array, since they may be traced.
+        """Whether two items of one enumeration are the same: an array of bools.
+
+        It is traced only if an item is; so of known items it can be asked in compiled functions.
 
         **Raises:** `ValueError` for anything else.
         """
@@ -35,11 +37,11 @@ class EnumerationItem(Module):
                 "from its own with `promote`."
             )
             raise ValueError(message)
-        return jnp.asarray(self._value == other._value)
+        return _known_if_it_can_be(jnp.equal, self._value, other._value)
 
     def __ne__(self, other: object) -> Any:
         """The opposite of equality."""
-        return jnp.logical_not(self == other)
+        return _known_if_it_can_be(jnp.logical_not, self == other)
 
     def __repr__(self) -> str:
         name = f"{self._enumeration.__module__}.{self._enumeration.__qualname__}"
@@ -65,7 +67,29 @@ class EnumerationItem(Module):
 
     def is_traced(self) -> bool:
         """Whether a program chooses the item while it runs."""
-        return isinstance(self._value, jax.core.Tracer)
+        return _is_traced(self._value)
+
+
+def _is_traced(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer)
+
+
+def _known_if_it_can_be(function: Any, *values: Any) -> jax.Array:
+    """Call a function of JAX's; in a trace, the result is traced only if one of the values is."""
+    if any(map(_is_traced, values)):
+        return function(*values)
+    with jax.ensure_compile_time_eval():
+        return function(*values)
+
+
+def _chosen(pred: Any, a: Any, b: Any) -> jax.Array:
+    """`jnp.where`, known where `pred` does not matter, or is known itself."""
+    if np.shape(a) == np.shape(b):
+        if not _is_traced(a) and not _is_traced(b) and np.array_equal(a, b):
+            return _known_if_it_can_be(jnp.asarray, a)
+        if not _is_traced(pred):
+            return _known_if_it_can_be(jnp.asarray, a if pred else b)
+    return _known_if_it_can_be(jnp.where, pred, a, b)
 
 
 _METHODS = ("promote", "where")
@@ -214,7 +238,8 @@ class Enumeration(metaclass=_EnumerationMeta):
         - `pred`: a bool, or an array of shape `()` and dtype bool.
         - `a`, `b`: items of this enumeration.
 
-        **Returns:** `a` where `pred`, and else `b`.
+        **Returns:** `a` where `pred`, and else `b`. It is traced only where the choice is: not if
+        `pred` is known, nor if both are the same.
 
         **Raises:** `ValueError` for anything else.
         """
@@ -229,7 +254,7 @@ class Enumeration(metaclass=_EnumerationMeta):
                 "For a batch of them, use `filter_vmap`."
             )
             raise ValueError(message)
-        return EnumerationItem(jnp.where(pred, a._value, b._value), cls)
+        return EnumerationItem(_chosen(pred, a._value, b._value), cls)
 
     @classmethod
     def promote(cls, item: Any) -> Any:
@@ -253,4 +278,4 @@ class Enumeration(metaclass=_EnumerationMeta):
             )
             raise ValueError(message)
         table = cls._tables[item._enumeration]
-        return EnumerationItem(jnp.asarray(table)[item._value], cls)
+        return EnumerationItem(_known_if_it_can_be(jnp.take, table, item._value), cls)
