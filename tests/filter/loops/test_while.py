@@ -316,3 +316,50 @@ def test_options_are_checked(options, match):
 
 def test_an_empty_state(kind):
     assert while_loop(lambda s: False, lambda s: s, (), **kind) == ()
+
+
+UNTOUCHED_WAYS = {
+    "grad": lambda f: jax.grad(f)(0.5, 2.0),
+    "jit": lambda f: jax.jit(jax.grad(jax.jit(f)))(0.5, 2.0),
+    "linearize": lambda f: jax.linearize(f, 0.5, 2.0)[1](1.0, 0.0),
+    "vmap": lambda f: jax.vmap(jax.grad(f), in_axes=(0, None))(jnp.full(1, 0.5), 2.0)[0],
+    "grad of vmap": lambda f: jax.grad(
+        lambda x: jax.vmap(f, in_axes=(0, None))(x[None], 2.0).sum()
+    )(0.5),
+}
+
+
+@pytest.mark.parametrize("way", UNTOUCHED_WAYS)
+def test_what_no_perturbed_input_reaches_has_no_tangent(way):
+    """Of a checkpointed loop; of the others it is so by JAX's own rules."""
+
+    def loss(x, untouched):
+        def body(state):
+            i, is_odd, x, z = state
+            return i + 1, ~is_odd, jnp.sin(x), 2 * z
+
+        init = (0, False, x, jax.lax.stop_gradient(untouched))
+        i, is_odd, y, z = while_loop(lambda s: s[0] < 3, body, init, **CHECKPOINTED)
+        nondifferentiable((i, is_odd, z))
+        return y
+
+    def directly(x, _):
+        return jnp.sin(jnp.sin(jnp.sin(x)))
+
+    use = UNTOUCHED_WAYS[way]
+    close(use(loss), use(directly))
+
+
+def test_a_cotangent_of_what_no_input_reaches_runs_nothing():
+    def loss(x, w):
+        def body(state):
+            i, x, z = state
+            return i + 1, jnp.sin(x), 2 * z
+
+        *_, z = while_loop(
+            lambda s: s[0] < 300, body, (0, x, 1.0), kind="checkpointed", max_steps=300
+        )
+        return z + w
+
+    compiled = jax.jit(jax.grad(loss, (0, 1))).lower(0.5, 0.5).compile()
+    assert " while(" not in compiled.as_text()

@@ -4,12 +4,14 @@ The others are computed again from those. `_schedule.py` says which are kept, an
 not grow with the number of steps.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_derivatives import SymbolicZero
+from jax.custom_derivatives import SymbolicZero, zero_from_primal
 
 from eqx_pytree import Static
 
@@ -18,6 +20,8 @@ from ._moving import Moving, can_move, chosen, merged, moving_in, step_of_moving
 from ._schedule import keep, lengths, nothing_kept, split
 from ._state import Arrays
 from ._traced import Loop
+
+Flags = tuple[bool, ...]
 
 
 def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
@@ -32,13 +36,16 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
         this = of(*args)
         return _lax.run(this.cond, this.body, this.init, max_steps)
 
+    @functools.cache
+    def moving(consts: Flags, arrays: Flags) -> Moving:
+        return moving_in(loop, Moving(consts, arrays))
+
     def forward(*args: Any) -> tuple[Arrays, Any]:
         this = of(*([x.value for x in part] for part in args))
         _, *moves = (tuple(x.perturbed and can_move(x.value) for x in part) for part in args)
         out, trail = _keeping(this, max_steps, checkpoints)
         buffers = [x if b else None for x, b in zip(out, loop.is_buffer, strict=True)]
-        moving = moving_in(this, Moving(*moves))
-        return out, (this.cond.consts, this.body.consts, Static(moving), buffers, trail)
+        return out, (this.cond.consts, this.body.consts, Static(moving(*moves)), buffers, trail)
 
     def backward(residuals: Any, cotangents: Any) -> Any:
         cond_consts, body_consts, moving, buffers, trail = residuals
@@ -51,15 +58,49 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
         return [None] * len(cond_consts), *found
 
     whole.defvjp(forward, backward, symbolic_zeros=True)
-    return whole(loop.cond.consts, loop.body.consts, loop.init)
+    args = loop.cond.consts, loop.body.consts, loop.init
+    return _with_tangents_of_what_moves(moving, whole(*args), args[1:])
+
+
+def _with_tangents_of_what_moves(
+    moving: Callable[[Flags, Flags], Moving], out: Arrays, args: Any
+) -> Arrays:
+    """The arrays that a loop ended with: those that no tangent reaches have none.
+
+    JAX gives one to every result of a function with a rule for its cotangents.
+    """
+
+    @jax.custom_jvp
+    def identity(out: Arrays, args: Any) -> Arrays:
+        return out
+
+    def rule(primals: Any, tangents: Any) -> Any:
+        found, by_args = tangents
+        perturbed = (
+            tuple(can_move(x) and type(t) is not SymbolicZero for x, t in zip(*part, strict=True))
+            for part in zip(primals[1], by_args, strict=True)
+        )
+        moves = moving(*perturbed).arrays
+        out = identity(*primals)
+        return out, [
+            tangent if moved else zero_from_primal(x, symbolic_zeros=True)
+            for tangent, moved, x in zip(found, moves, out, strict=True)
+        ]
+
+    identity.defjvp(rule, symbolic_zeros=True)
+    return identity(out, args)
 
 
 def _written(saved: Arrays, slot: Any, arrays: Arrays) -> Arrays:
-    """Write a state into a slot; buffers, which are not kept, are None."""
-    return [
-        None if x is None else lax.dynamic_update_index_in_dim(x, new, slot, 0)
-        for x, new in zip(saved, arrays, strict=True)
-    ]
+    """Write a state into a slot, if it is one; buffers, which are not kept, are None."""
+
+    def write(x: Any, new: Any) -> Any:
+        last = len(x) - 1
+        old = lax.dynamic_index_in_dim(x, slot, 0, keepdims=False)  # of the last, if beyond it
+        new = lax.select(jnp.broadcast_to(slot <= last, old.shape), new, old)
+        return lax.dynamic_update_index_in_dim(x, new, slot, 0)
+
+    return [None if x is None else write(x, a) for x, a in zip(saved, arrays, strict=True)]
 
 
 def _read(saved: Arrays, slot: Any) -> Arrays:
@@ -78,19 +119,19 @@ def _keeping(loop: Loop, max_steps: int | None, checkpoints: int) -> tuple[Array
 
     def body(carry: Any) -> Any:
         step, pred, kept, saved, arrays = carry
-        slot, kept = keep(kept, step)
+        slot, kept = keep(kept, step, max_steps)
         saved = _written(saved, slot, arrays)
         arrays = loop.body(pred, *arrays)
         return step + 1, *loop.cond(*arrays), kept, saved, arrays
 
     saved = [
-        None if b else jnp.broadcast_to(x, (checkpoints + 1, *x.shape))
+        None if b else jnp.broadcast_to(x, (checkpoints, *x.shape))
         for x, b in zip(loop.init, loop.is_buffer, strict=True)
     ]
     zero = jnp.array(0, jnp.int32)
     start = (zero, *loop.cond(*loop.init), nothing_kept(checkpoints), saved, loop.init)
     steps, _, kept, saved, arrays = lax.while_loop(_lax.any_left(max_steps), body, start)
-    return arrays, (steps, kept.steps, saved)
+    return arrays, (steps, kept, saved)
 
 
 def _reversed(

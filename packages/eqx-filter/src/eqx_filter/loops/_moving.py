@@ -39,8 +39,9 @@ def _after_a_step(loop: Loop, moving: Moving) -> Moving:
     """What has a tangent before a step or after it."""
     reached: list[bool] = []
 
-    def tangents(consts: Arrays, arrays: Arrays) -> Any:
-        step, *before = step_of_moving(loop, consts, arrays, moving)
+    def tangents(cond_consts: Arrays, consts: Arrays, arrays: Arrays) -> Any:
+        this = loop._replace(cond=loop.cond._replace(consts=cond_consts))
+        step, *before = step_of_moving(this, consts, arrays, moving)
 
         def telling(*before: Arrays) -> Any:
             out, reached[:] = reached_by(step(*before))
@@ -48,7 +49,7 @@ def _after_a_step(loop: Loop, moving: Moving) -> Moving:
 
         return jax.jvp(telling, before, before)
 
-    jax.eval_shape(tangents, loop.body.consts, loop.init)
+    jax.eval_shape(tangents, loop.cond.consts, loop.body.consts, loop.init)
     arrays = tuple(m or r for m, r in zip(moving.arrays, reached, strict=True))
     return Moving(moving.consts, arrays)
 
