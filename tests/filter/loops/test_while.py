@@ -321,7 +321,7 @@ def test_an_empty_state(kind):
 UNTOUCHED_WAYS = {
     "grad": lambda f: jax.grad(f)(0.5, 2.0),
     "jit": lambda f: jax.jit(jax.grad(jax.jit(f)))(0.5, 2.0),
-    "linearize": lambda f: jax.linearize(f, 0.5, 2.0)[1](1.0, 0.0),
+    "linearize": lambda f: jax.linear_transpose(jax.linearize(f, 0.5, 2.0)[1], 0.5, 2.0)(1.0)[0],
     "vmap": lambda f: jax.vmap(jax.grad(f), in_axes=(0, None))(jnp.full(1, 0.5), 2.0)[0],
     "grad of vmap": lambda f: jax.grad(
         lambda x: jax.vmap(f, in_axes=(0, None))(x[None], 2.0).sum()

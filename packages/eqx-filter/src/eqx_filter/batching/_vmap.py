@@ -98,7 +98,10 @@ class Output:
             if axis is not None or isinstance(leaf, jax.core.Tracer):
                 self.places.append(place)
         self.axes[:] = [axes[place] for place in self.places]
-        return [self.leaves[place] for place in self.places]
+        arrays = [self.leaves[place] for place in self.places]
+        for place in self.places:
+            self.leaves[place] = None  # or this would hold tracers for longer than their trace
+        return arrays
 
     def rebuild(self, returned: list[Any]) -> Any:
         """Put together what JAX returned and the leaves that it was not given."""

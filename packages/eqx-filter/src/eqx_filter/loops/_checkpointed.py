@@ -26,10 +26,11 @@ Flags = tuple[bool, ...]
 
 def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
     """Run the loop, at most `max_steps` times."""
+    bare = loop.without_arrays()
 
     def of(cond_consts: Arrays, body_consts: Arrays, init: Arrays) -> Loop:
-        cond, body = loop.cond._replace(consts=cond_consts), loop.body._replace(consts=body_consts)
-        return loop._replace(cond=cond, body=body, init=init)
+        cond, body = bare.cond._replace(consts=cond_consts), bare.body._replace(consts=body_consts)
+        return bare._replace(cond=cond, body=body, init=init)
 
     @jax.custom_vjp
     def whole(*args: Arrays) -> Arrays:
@@ -38,13 +39,13 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
 
     @functools.cache
     def moving(consts: Flags, arrays: Flags) -> Moving:
-        return moving_in(loop, Moving(consts, arrays))
+        return moving_in(bare, Moving(consts, arrays))
 
     def forward(*args: Any) -> tuple[Arrays, Any]:
         this = of(*([x.value for x in part] for part in args))
         _, *moves = (tuple(x.perturbed and can_move(x.value) for x in part) for part in args)
         out, trail = _keeping(this, max_steps, checkpoints)
-        buffers = [x if b else None for x, b in zip(out, loop.is_buffer, strict=True)]
+        buffers = [x if b else None for x, b in zip(out, bare.is_buffer, strict=True)]
         return out, (this.cond.consts, this.body.consts, Static(moving(*moves)), buffers, trail)
 
     def backward(residuals: Any, cotangents: Any) -> Any:

@@ -22,6 +22,7 @@ def entered(loop: Loop, max_steps: int | None) -> Loop:
     """The loop, with buffers that have a derivative by what they held before."""
     if not any(loop.is_marked):
         return loop
+    bare = loop.without_arrays()
 
     @jax.custom_jvp
     def enter(buffers: Arrays, others: Any) -> Arrays:
@@ -31,7 +32,7 @@ def entered(loop: Loop, max_steps: int | None) -> Loop:
         buffers, others = primals
         moved = tangents[0]
         if not all(isinstance(tangent, SymbolicZero) for tangent in moved):
-            written = _written(loop, max_steps, buffers, others)
+            written = _written(bare, max_steps, buffers, others)
             moved = [
                 SymbolicZero(tangent.aval)
                 if isinstance(tangent, SymbolicZero)

@@ -57,6 +57,18 @@ class Loop(NamedTuple):
     is_buffer: Sequence[bool]
     is_marked: Sequence[bool]
 
+    def without_arrays(self) -> "Loop":
+        """The loop with abstract values in the place of arrays; rules may hold it.
+
+        JAX keeps rules for longer than a trace, and what is traced must not be kept.
+        """
+        cond, body, marking = (
+            function._replace(consts=list(map(jax.typeof, function.consts)))
+            for function in (self.cond, self.body, self.marking)
+        )
+        init = list(map(jax.typeof, self.init))
+        return self._replace(cond=cond, body=body, marking=marking, init=init)
+
 
 def traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], state: State) -> Loop:
     """Trace a loop.

@@ -53,13 +53,14 @@ def filter_pure_callback(
     layout = Layout(leaves, structure, ABSTRACT_TOO)
     arrays = [leaf for leaf in leaves if isinstance(leaf, ABSTRACT_TOO)]
     structs = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays]
+    expected = layout.rebuild(structs)  # what is traced must not be held by a callback
 
     def of_arrays(packed: Packed) -> list[Any]:
         args, kwargs = packed.unpack()
         out = callback(*args, **kwargs)
         given, given_structure = jtu.tree_flatten(out)
         if given_structure != structure or not _static_match(layout, given):
-            raise ValueError(_unlike(callback, result_shape_dtypes, out))
+            raise ValueError(_unlike(callback, expected, out))
         static = {place for place, _ in layout.static}
         return [leaf for place, leaf in enumerate(given) if place not in static]
 
