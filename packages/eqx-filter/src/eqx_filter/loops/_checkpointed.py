@@ -15,6 +15,7 @@ from jax.custom_derivatives import SymbolicZero, zero_from_primal
 
 from eqx_pytree import Static
 
+from ..shared._jax import zeros_of_aval
 from . import _lax
 from ._moving import Moving, can_move, chosen, merged, moving_in, step_of_moving
 from ._schedule import keep, lengths, nothing_kept, split
@@ -52,7 +53,7 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
         cond_consts, body_consts, moving, buffers, trail = residuals
         this = of(cond_consts, body_consts, [])
         after = [
-            None if not moves else jnp.zeros(x.shape, x.dtype) if type(x) is SymbolicZero else x
+            None if not moves else zeros_of_aval(x.aval) if type(x) is SymbolicZero else x
             for x, moves in zip(cotangents, moving.value.arrays, strict=True)
         ]
         found = _reversed(this, max_steps, moving.value, buffers, trail, after)

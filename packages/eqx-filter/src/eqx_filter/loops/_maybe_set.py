@@ -19,7 +19,7 @@ from ..rules._filtered import (
 )
 from ..rules._finalise import register_impl_finalisation
 from ..rules._vprim import create_vprim
-from ..shared._jax import Primitive
+from ..shared._jax import Primitive, vary_alike
 
 
 def maybe_set(pred: Any, array: Any, x: Any, item: Any, options: dict[str, Any]) -> Any:
@@ -27,6 +27,7 @@ def maybe_set(pred: Any, array: Any, x: Any, item: Any, options: dict[str, Any])
 
     `pred` has shape `()`; `x` has the shape of `array[item]` and the dtype of `array`.
     """
+    pred, array, x = vary_alike(pred, array, x)
     return _bind(pred, array, x, item, tuple(options.items()))
 
 
@@ -50,7 +51,7 @@ def _jvp(primals: Any, tangents: Any) -> Any:
     _, by_array, by_x, *_ = tangents
     if by_array is not None or by_x is not None:
         by_array, by_x = materialise_zeros(array, by_array), materialise_zeros(x, by_x)
-        by_array = _bind(pred, by_array, by_x, *place)
+        by_array = _bind(*vary_alike(pred, by_array, by_x), *place)
     return _bind(*primals), by_array
 
 

@@ -13,7 +13,7 @@ from jax import lax
 from jax.interpreters import ad, batching, mlir
 
 from ..rules._finalise import register_impl_finalisation
-from ..shared._jax import Primitive, zero_tangent
+from ..shared._jax import Primitive, resized_aval, vary_alike, zero_tangent
 from ..shared._predicates import is_inexact
 
 
@@ -22,7 +22,7 @@ def select_if_vmap(pred: Any, new: Any, old: Any) -> jax.Array:
 
     `pred` has shape `()`; `new` and `old` have one shape and dtype.
     """
-    return select_if_vmap_p.bind(pred, new, old)
+    return select_if_vmap_p.bind(*vary_alike(pred, new, old))
 
 
 select_if_vmap_p = Primitive("select_if_vmap")
@@ -35,8 +35,7 @@ def _impl(pred: Any, new: Any, old: Any) -> Any:
 
 @select_if_vmap_p.def_abstract_eval
 def _abstract_eval(pred: Any, new: Any, old: Any) -> Any:
-    weak = new.weak_type and old.weak_type
-    return jax.core.ShapedArray(new.shape, new.dtype, weak_type=weak)
+    return resized_aval(new, new.shape, weak_type=new.weak_type and old.weak_type)
 
 
 def _jvp(primals: Any, tangents: Any) -> Any:

@@ -10,6 +10,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from eqx_pytree import tree_pformat
 
+from ..shared._jax import let_vary_as
 from ._select import select_if_vmap
 from ._state import Arrays, State
 
@@ -92,10 +93,13 @@ def traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], state: St
             for new, old, b in zip(found[0], arrays, state.is_buffer, strict=True)
         ] + found[1]
 
-    init, marking = _settled(body, state)
+    condition = _function(cond, state.first)
+    init, marking = _settled(condition.jaxpr.outvars[0].aval, body, state)
+    if init is not state.first:
+        condition = _function(cond, init)
     marks = sum(state.is_marked)
     alone = marking.without_last(marks) if marks else marking
-    return Loop(_function(cond, init), alone, marking, init, state.is_buffer, state.is_marked)
+    return Loop(condition, alone, marking, init, state.is_buffer, state.is_marked)
 
 
 def _function(function: Callable[..., Any], args: Arrays) -> Function:
@@ -103,22 +107,23 @@ def _function(function: Callable[..., Any], args: Arrays) -> Function:
     return Function(closed.jaxpr, closed.consts)
 
 
-def _settled(body: Callable[..., Any], state: State) -> tuple[Arrays, Function]:
-    """Trace the body on a state that comes back with the weak types it begins with.
+def _settled(pred: Any, body: Callable[..., Any], state: State) -> tuple[Arrays, Function]:
+    """Trace the body on a state that comes back with the types it begins with; `pred` is abstract.
 
-    What does not, is given a strong type, and the body traced again.
+    A weak type that is lost is made a strong one, and under `shard_map` what comes back varying is
+    let vary; then the body is traced again.
     """
     init = state.first
     marks = [
         jax.ShapeDtypeStruct(x.shape, bool) for x, b in zip(init, state.is_marked, strict=True) if b
     ]
     while True:
-        function = _function(body, [jnp.array(True), *init, *marks])
+        function = _function(body, [pred, *init, *marks])
         outs = [var.aval for var in function.jaxpr.outvars[: len(init)]]
-        lost = [_is_weak(x) and not _is_weak(out) for x, out in zip(init, outs, strict=True)]
-        if not any(lost):
+        settled = [_like(x, out) for x, out in zip(init, outs, strict=True)]
+        if all(new is old for new, old in zip(settled, init, strict=True)):
             return init, function
-        init = [_strengthened(x) if gone else x for x, gone in zip(init, lost, strict=True)]
+        init = settled
 
 
 def _checked_pred(pred: Any) -> Any:
@@ -144,6 +149,13 @@ def _told(given: Any, returned: Any) -> str:
         "`body_fun` must have the same input and output structure. Difference is:\n"
         f"- {before}\n+ {after}\nReturn what is not changed as it is, and buffers as `Buffer`s."
     )
+
+
+def _like(x: Any, aval: Any) -> Any:
+    """What a loop begins with, such that it may come back as the abstract value says."""
+    if _is_weak(x) and not _is_weak(aval):
+        x = _strengthened(x)
+    return let_vary_as(x, aval)
 
 
 def _strong(new: Any, old: Any) -> Any:

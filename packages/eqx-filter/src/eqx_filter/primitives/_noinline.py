@@ -21,6 +21,7 @@ from ..rules._filtered import (
 )
 from ..rules._finalise import register_impl_finalisation
 from ..rules._vprim import create_vprim
+from ..shared._jax import struct_of_aval
 from ..shared._naming import refuse_uncallable
 from ..shared._predicates import ABSTRACT_TOO, is_inexact, is_none
 from ..tracing import filter_eval_shape
@@ -137,7 +138,7 @@ class Pullback:
     def shapes(self, operands: Any) -> Any:
         """The output, with structs for arrays."""
         if traced_number(operands) is not None:
-            return operands[1]
+            return jtu.tree_map(_struct, operands[1])
         return filter_eval_shape(_program, self, operands)
 
 
@@ -157,13 +158,11 @@ def _shapes(call: Any, operands: Any) -> Any:
 
 def _structs(tree: Any) -> Any:
     """The tree with a struct for each abstract value; `filter_eval_shape` knows those."""
+    return jtu.tree_map(lambda x: struct_of_aval(x) if isinstance(x, ShapedArray) else x, tree)
 
-    def struct(leaf: Any) -> Any:
-        if isinstance(leaf, ShapedArray):
-            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, weak_type=leaf.weak_type)
-        return leaf
 
-    return jtu.tree_map(struct, tree)
+def _struct(x: Any) -> jax.ShapeDtypeStruct:
+    return x if isinstance(x, jax.ShapeDtypeStruct) else struct_of_aval(jax.typeof(x))
 
 
 def _differentiate(primals: Any, tangents: Any) -> Any:
@@ -176,7 +175,7 @@ def _transpose(inputs: Any, cotangents: Any) -> Any:
     call, operands = inputs
     linear, known = partition(operands, ad.is_undefined_primal, is_leaf=ad.is_undefined_primal)
     structs = jtu.tree_map(
-        lambda x: jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype),
+        lambda x: struct_of_aval(x.aval),
         linear,
         is_leaf=ad.is_undefined_primal,
     )

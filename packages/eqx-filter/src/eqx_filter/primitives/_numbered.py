@@ -17,8 +17,9 @@ import numpy as np
 
 from eqx_pytree import Module, static_key
 
+from ..shared._jax import let_vary_as
 from ..shared._packed import pack
-from ..shared._predicates import is_array
+from ..shared._predicates import ABSTRACT_TOO, is_array
 from ..tracing import filter_eval_shape
 from ..trees._partition import combine, partition
 
@@ -67,10 +68,10 @@ class ByNumber:
 
 
 def traced_number(operands: Any) -> Any:
-    """The number in some operands if a program has it as an array, and else None."""
+    """The number in some operands if a program has it as an array, known or not, and else None."""
     nodes = jtu.tree_leaves(operands, is_leaf=_is_numbered)
     numbers = [node.number for node in nodes if _is_numbered(node)]
-    return numbers[0] if numbers and is_array(numbers[0]) else None
+    return numbers[0] if numbers and isinstance(numbers[0], ABSTRACT_TOO) else None
 
 
 def on_host(program: Callable[..., Any], call: Any, operands: Any, number: Any) -> Any:
@@ -79,13 +80,14 @@ def on_host(program: Callable[..., Any], call: Any, operands: Any, number: Any) 
     A batch is computed at once where it is of one function.
     """
     packed = pack(operands)
+    layout = packed.layout  # for the callback, which must not hold what is traced
     [place] = [i for i, array in enumerate(packed.arrays) if array is number]
     leaves, structure = jtu.tree_flatten(call.shapes(operands))
     structs = [leaf for leaf in leaves if _is_struct(leaf)]
 
     def member(number: int, *rest: Any) -> list[Any]:
         arrays = [*rest[:place], number, *rest[place:]]
-        out = structure.flatten_up_to(program(call, packed.layout.rebuild(arrays)))
+        out = structure.flatten_up_to(program(call, layout.rebuild(arrays)))
         pairs = zip(out, leaves, strict=True)
         return [_fitting(x, struct) for x, struct in pairs if _is_struct(struct)]
 
@@ -101,7 +103,8 @@ def on_host(program: Callable[..., Any], call: Any, operands: Any, number: Any) 
         columns = map(jnp.stack, zip(*members, strict=True))
         return [x.reshape(*numbers.shape, *x.shape[1:]) for x in columns]
 
-    out = iter(jax.pure_callback(run, structs, *packed.arrays, vmap_method="broadcast_all"))
+    out = jax.pure_callback(run, structs, *packed.arrays, vmap_method="broadcast_all")
+    out = iter([let_vary_as(x, struct) for x, struct in zip(out, structs, strict=True)])
     return structure.unflatten([next(out) if _is_struct(leaf) else leaf for leaf in leaves])
 
 

@@ -15,7 +15,7 @@ from jax.core import ShapedArray
 from jax.interpreters import ad
 
 from ..shared._gaps import MisfitError, leaf_by_leaf
-from ..shared._jax import Primitive, zero_tangent
+from ..shared._jax import Primitive, aval_of_struct, zero_tangent
 from ..shared._naming import function_name, refuse_uncallable
 from ..shared._packed import Layout, unpack
 from ..shared._predicates import ABSTRACT_TOO, is_number_or_array
@@ -227,7 +227,7 @@ def materialise_zeros(primal: Any, tangent: Any, allow_struct: bool = False) -> 
 
 def _aval(leaf: Any) -> Any:
     if isinstance(leaf, jax.ShapeDtypeStruct):
-        return ShapedArray(leaf.shape, leaf.dtype, weak_type=leaf.weak_type)
+        return aval_of_struct(leaf)
     return leaf
 
 

@@ -13,7 +13,7 @@ import jax
 from jax.custom_derivatives import custom_jvp_call_p
 from jax.lax import stop_gradient_p
 
-from ..shared._jax import ClosedJaxpr, Jaxpr, Literal, Primitive, bind_with
+from ..shared._jax import ClosedJaxpr, Jaxpr, Literal, Primitive, bind_with, struct_of_aval
 from ..shared._jaxprs import inner_jaxprs
 from ..shared._naming import refuse_uncallable
 
@@ -86,7 +86,7 @@ def finalise_jaxpr(jaxpr: ClosedJaxpr) -> ClosedJaxpr:
     **Returns:** a closed jaxpr with inputs and outputs of the same shapes and dtypes.
     """
     run = finalise_jaxpr_as_fn(jaxpr)
-    return jax.make_jaxpr(run)(*map(_struct, jaxpr.in_avals))
+    return jax.make_jaxpr(run)(*map(struct_of_aval, jaxpr.in_avals))
 
 
 def finalise_fn(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,7 +148,7 @@ def _finalised(value: Any) -> Any:
 
 def _finalised_open(jaxpr: Jaxpr) -> Jaxpr:
     closed = jax.make_jaxpr(lambda consts, args: finalise_eval_jaxpr(jaxpr, consts, *args))(
-        *([_struct(var.aval) for var in part] for part in (jaxpr.constvars, jaxpr.invars))
+        *([struct_of_aval(var.aval) for var in part] for part in (jaxpr.constvars, jaxpr.invars))
     )
     if closed.consts or jaxpr.constvars:
         message = (
@@ -165,10 +165,6 @@ def _is_changed(jaxpr: Jaxpr) -> bool:
         or any(_is_changed(inner) for inner in inner_jaxprs(equation.params.values()))
         for equation in jaxpr.eqns
     )
-
-
-def _struct(aval: Any) -> Any:
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
 
 
 def _refuse_other_count(name: str, values: Sequence[Any], variables: Sequence[Any]) -> None:

@@ -5,10 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import ShapedArray
 from jax.interpreters import batching, mlir
 
-from ..shared._jax import Primitive
+from ..shared._jax import Primitive, resized_aval
 from ._finalise import register_impl_finalisation
 
 
@@ -42,9 +41,9 @@ def _make(name: str, reduce: Callable[[jax.Array], jax.Array]) -> Primitive:
         [x] = operands
         return primitive.bind(x), None
 
-    def shape(x: Any) -> ShapedArray:
+    def shape(x: Any) -> Any:
         dtype = jax.eval_shape(reduce, jax.ShapeDtypeStruct(x.shape, x.dtype)).dtype
-        return ShapedArray((), dtype)
+        return resized_aval(x.update(dtype=dtype, weak_type=False), ())
 
     primitive.def_impl(reduce)
     primitive.def_abstract_eval(shape)

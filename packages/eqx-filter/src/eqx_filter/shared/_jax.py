@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.core import ShapedArray
 from jax.interpreters import ad
+from jax.sharding import PartitionSpec
 
 from ._predicates import is_none
 
@@ -78,21 +80,76 @@ def zero_tangent(x: Any) -> ad.Zero:
 
 
 def _aval_of(x: Any) -> Any:
-    if isinstance(x, jax.ShapeDtypeStruct):
-        return ShapedArray(x.shape, x.dtype, weak_type=x.weak_type)
-    return jax.typeof(x)
+    return aval_of_struct(x) if isinstance(x, jax.ShapeDtypeStruct) else jax.typeof(x)
 
 
-def resized_aval(aval: Any, shape: tuple[int, ...]) -> Any:
+def aval_of_struct(struct: jax.ShapeDtypeStruct) -> Any:
+    """The abstract value that a struct describes."""
+    return ShapedArray(struct.shape, struct.dtype, **_kinds(struct))
+
+
+def struct_of_aval(aval: Any) -> jax.ShapeDtypeStruct:
+    """The struct that describes an abstract value."""
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, **_kinds(aval))
+
+
+def _kinds(x: Any) -> dict[str, Any]:
+    """What else is the same of a struct and of an abstract value; see [`varying_over`][]."""
+    kinds = {"weak_type": x.weak_type}
+    if varying_over(x):
+        word = "manual_axis_type" if hasattr(x, "manual_axis_type") else "vma"
+        kinds |= {"sharding": x.sharding, word: getattr(x, word)}
+    return kinds
+
+
+def zeros_of_aval(aval: Any) -> jax.Array:
+    """Zeros of an abstract value's shape and dtype, which vary as it does."""
+    return let_vary_as(jnp.zeros(aval.shape, aval.dtype), aval)
+
+
+def resized_aval(aval: Any, shape: tuple[int, ...], *, weak_type: bool | None = None) -> Any:
     """An abstract value with another shape; what it varies over under `shard_map` stays.
 
-    The words for the latter are JAX's own; where they change, it is forgotten.
+    Of an array that is laid out over a mesh, JAX says the latter together with how.
     """
-    resized = ShapedArray(shape, aval.dtype, weak_type=aval.weak_type)
-    for name in ("vma", "manual_axis_type"):
-        if getattr(aval, name, None):
-            return resized.update(**{name: getattr(aval, name)})
-    return resized
+    weak_type = aval.weak_type if weak_type is None else weak_type
+    if not varying_over(aval):
+        return ShapedArray(shape, aval.dtype, weak_type=weak_type)
+    laid_out = aval.sharding.update(spec=PartitionSpec(*[None] * len(shape)))
+    return aval.update(shape=shape, weak_type=weak_type, sharding=laid_out)
+
+
+def varying_over(aval: Any) -> frozenset[Any]:
+    """The axes of a mesh that a value differs over inside of `shard_map`, by its abstract value.
+
+    JAX has moved its word for it; where it has none, there are none.
+    """
+    kind = getattr(aval, "manual_axis_type", None)
+    return getattr(aval, "vma", frozenset()) if kind is None else kind.varying
+
+
+def vary_alike(*arrays: Any) -> list[Any]:
+    """Let arrays that meet in a primitive differ over the same axes; `jax.numpy` does it likewise.
+
+    Typed keys, float0 and the like pass through.
+    """
+    over = [varying_over(jax.typeof(x)) for x in arrays]
+    axes = frozenset().union(*over)
+    return [_let_vary(x, axes - own) for x, own in zip(arrays, over, strict=True)]
+
+
+def let_vary_as(x: Any, aval: Any) -> Any:
+    """Let a value differ over the axes that an abstract value differs over, too."""
+    return _let_vary(x, varying_over(aval) - varying_over(jax.typeof(x)))
+
+
+def _let_vary(x: Any, axes: frozenset[Any]) -> Any:
+    """Let a value differ over some axes more. Until JAX 0.8 the function has another name."""
+    if not axes:
+        return x
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(x, tuple(axes), to="varying")
+    return jax.lax.pvary(x, tuple(axes))
 
 
 def bind_with(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
