@@ -87,7 +87,8 @@ def on_host(program: Callable[..., Any], call: Any, operands: Any, number: Any) 
 
     def member(number: int, *rest: Any) -> list[Any]:
         arrays = [*rest[:place], number, *rest[place:]]
-        out = structure.flatten_up_to(program(call, layout.rebuild(arrays)))
+        operands = jtu.tree_map(_without_mesh, layout.rebuild(arrays))
+        out = structure.flatten_up_to(program(call, operands))
         pairs = zip(out, leaves, strict=True)
         return [_fitting(x, struct) for x, struct in pairs if _is_struct(struct)]
 
@@ -106,6 +107,11 @@ def on_host(program: Callable[..., Any], call: Any, operands: Any, number: Any) 
     out = jax.pure_callback(run, structs, *packed.arrays, vmap_method="broadcast_all")
     out = iter([let_vary_as(x, struct) for x, struct in zip(out, structs, strict=True)])
     return structure.unflatten([next(out) if _is_struct(leaf) else leaf for leaf in leaves])
+
+
+def _without_mesh(leaf: Any) -> Any:
+    """A struct as it is on the host, where nothing is part of an array; else the leaf."""
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if _is_struct(leaf) else leaf
 
 
 def _is_struct(leaf: Any) -> bool:
