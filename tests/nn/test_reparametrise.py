@@ -1,5 +1,7 @@
 """`SpectralNorm` and `WeightNorm` against NumPy's singular values and norms."""
 
+import typing
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,7 @@ from eqx_nn import (
     inference_mode,
     make_with_state,
 )
-from eqx_pytree import tree_equal
+from eqx_pytree import Module, tree_equal
 
 X = np.array([0.5, -1.0, 2.0], np.float32)
 
@@ -164,3 +166,14 @@ def test_names_stand_in_the_program(linear, program_text):
     layer, state = spectral(linear)
     assert "eqx.nn.SpectralNorm" in program_text(layer, X, state)
     assert "eqx.nn.WeightNorm" in program_text(WeightNorm(linear), X)
+
+
+def test_annotations_name_the_layer(linear):
+    class Model(Module):
+        norm: SpectralNorm[Linear]
+        others: list[WeightNorm[Linear]]
+
+    model = Model(spectral(linear)[0], [WeightNorm[Linear](linear)])
+    assert typing.get_args(Model.__annotations__["norm"]) == (Linear,)
+    assert model.others[0] == WeightNorm(linear)
+    assert jax.tree.structure(model.others[0]) == jax.tree.structure(WeightNorm(linear))

@@ -76,6 +76,7 @@ from . import _private, debug, internal
 
 if TYPE_CHECKING:
     from . import nn
+    from .nn import inference_mode as tree_inference
 
 __all__ = [
     "AbstractClassVar",
@@ -139,6 +140,7 @@ __all__ = [
     "tree_deserialise_leaves",
     "tree_equal",
     "tree_flatten_one_level",
+    "tree_inference",
     "tree_pformat",
     "tree_pprint",
     "tree_serialise_leaves",
@@ -151,6 +153,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module("equinox.nn")
+    if name == "tree_inference":
+        from .nn import inference_mode
+
+        return inference_mode
     if name == "__version__":
         from importlib.metadata import version
 

@@ -2,7 +2,7 @@
 
 import inspect
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 import jax
@@ -94,6 +94,10 @@ class Sequential(StatefulLayer):
     def __len__(self) -> int:
         """How many layers there are."""
         return len(self.layers)
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        """The layers, in the order in which they are called."""
+        yield from self.layers
 
 
 def _is_iterable(layers: Any) -> bool:

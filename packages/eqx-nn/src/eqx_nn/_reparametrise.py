@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,10 @@ from ._state import State, StatefulLayer, StateIndex
 INITIAL_ITERATIONS = 15
 """Steps of the power iteration that a `SpectralNorm` takes when it is built."""
 
-Layer = Callable[..., Any]
+Layer = TypeVar("Layer", bound=Callable[..., Any])
 
 
-class SpectralNorm(StatefulLayer):
+class SpectralNorm(StatefulLayer, Generic[Layer]):
     """A layer whose weight is divided by its largest singular value.
 
     Miyato et al. (2018, "Spectral Normalization for Generative Adversarial Networks"), equations
@@ -41,7 +41,7 @@ class SpectralNorm(StatefulLayer):
 
     layer: Layer
     weight_name: str = field(static=True)
-    uv_index: StateIndex
+    uv_index: StateIndex[tuple[Inexact[Array, " out"], Inexact[Array, " in"]]]
     num_power_iterations: int = field(static=True)
     eps: float = field(static=True)
     inference: Any
@@ -135,7 +135,7 @@ def _divided(weight: Array, matrix: Array, u: Array, v: Array) -> Array:
     return weight / (jnp.conj(u) @ matrix @ v)
 
 
-class WeightNorm(Module):
+class WeightNorm(Module, Generic[Layer]):
     """A layer whose weight is kept as a direction and a length.
 
     Salimans & Kingma (2016, "Weight Normalization: A Simple Reparameterization to Accelerate

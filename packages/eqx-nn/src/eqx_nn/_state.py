@@ -7,7 +7,7 @@ and comes back new; the layer holds only the index of its entry.
 import abc
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from eqx_pytree import Module, field, tree_pformat
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Value = TypeVar("Value")
 
 
 class StatefulLayer(Module):
@@ -38,11 +39,11 @@ class _Sentinel(Module):
     """Stands in an index for the first value, once that is in a `State`."""
 
 
-class StateIndex(Module):
+class StateIndex(Module, Generic[Value]):
     """The key of one entry of a [`State`][], made by a layer in its `__init__`.
 
         class Counter(StatefulLayer):
-            count: StateIndex
+            count: StateIndex[jax.Array]
 
             def __init__(self):
                 self.count = StateIndex(jnp.array(0))
@@ -57,9 +58,9 @@ class StateIndex(Module):
     """
 
     marker: Any = field(static=True)
-    init: Any
+    init: Value | _Sentinel
 
-    def __init__(self, init: Any) -> None:
+    def __init__(self, init: Value) -> None:
         """Take the first value of the entry, a PyTree of arrays and numbers."""
         self.marker = object()
         self.init = init
@@ -105,7 +106,7 @@ class State:
                 state[index.marker] = _as_arrays(index.init, place)
         self._state = state
 
-    def get(self, item: StateIndex) -> Any:
+    def get(self, item: StateIndex[Value]) -> Value:
         """The value at an index: a PyTree of arrays.
 
         **Raises:** `ValueError` if the state is old, or if `item` is no [`StateIndex`][];
@@ -114,7 +115,7 @@ class State:
         values = self._values(f"get {_told(item)} from it")
         return values[_marker(item, values)]
 
-    def set(self, item: StateIndex, value: Any) -> "State":
+    def set(self, item: StateIndex[Value], value: Value) -> "State":
         """Return the state with `value` at an index. This state is old afterwards.
 
         `value` has the structure of what is there, and in each leaf the shape, the dtype and the
