@@ -92,6 +92,14 @@ def test_narrow_and_strict(key):
         assert WeightNorm(linear)(X.astype(np.float16)).dtype == jnp.float16
 
 
+def test_complex_and_strict(key):
+    with jax.numpy_dtype_promotion("strict"):
+        linear = Linear(3, 4, dtype=jnp.complex64, key=key)
+        layer, state = spectral(linear)
+        assert layer(X.astype(np.complex64), state)[0].dtype == jnp.complex64
+        assert WeightNorm(linear)(X.astype(np.complex64)).dtype == jnp.complex64
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "match"),
     [

@@ -12,6 +12,7 @@ ZERO_AXES = "Without spatial axes, a layer acts on channels alone."
 NO_BIAS = "A bias that was set to None is left out."
 IMAGINARY = "The mean square of complex numbers is that of their absolute values."
 NARROW = "Statistics are computed in float32, and kept in the dtype of the layer."
+REAL = "Lengths and variances of complex numbers are real, and promoted by the layer itself."
 
 BOTH_NORMS = ["LayerNorm", "RMSNorm"]
 BOTH_MODES = ["ema", "batch"]
@@ -55,6 +56,24 @@ LAYERS: dict[str, tuple[str, str]] = {
         of(["GroupNorm"], ["too few", "indivisible without affine"]),
         "refused",
         SHAPE,
+    ),
+    **each(
+        "strict_promotion.dtype",
+        [f"{it}, float32 of int32" for it in [*BOTH_NORMS, "GroupNorm"]],
+        "wrong",
+        INTEGERS,
+    ),
+    **each(
+        "strict_promotion.dtype",
+        [f"{it}, complex64 of complex64" for it in ["LayerNorm", "GroupNorm", "WeightNorm"]],
+        "beyond",
+        REAL,
+    ),
+    **each(
+        "strict_promotion.dtype",
+        [f"BatchNorm, {it}, float32 of {of}" for it in BOTH_MODES for of in ["bfloat16", "int32"]],
+        "beyond",
+        NARROW,
     ),
     "stateful.state[update by old]": ("refused", "The peer shows an internal name."),
     "stateful.state[abstract]": ("private", "`__call__` is an abstract method here."),

@@ -267,9 +267,9 @@ def _normalised(
     if centred:
         y = y - jnp.mean(y, axes, keepdims=True)
     square = jnp.real(y * jnp.conj(y))
-    y = y * lax.rsqrt(jnp.mean(square, axes, keepdims=True) + eps)
-    y = y.reshape(x.shape)
-    with jax.numpy_dtype_promotion("standard"):  # weights may be narrower, or wider
+    with jax.numpy_dtype_promotion("standard"):  # `y` may be complex, and weights narrower or wider
+        y = y * lax.rsqrt(jnp.mean(square, axes, keepdims=True) + eps)
+        y = y.reshape(x.shape)
         if weight is not None:
             y = y * weight
         if bias is not None:

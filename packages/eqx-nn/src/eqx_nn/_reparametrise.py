@@ -126,7 +126,8 @@ def _power_iteration(
 
 def _unit(vector: Array, eps: Any) -> Array:
     length = jnp.linalg.norm(vector)
-    return vector / jnp.maximum(length, jnp.asarray(eps, length.dtype))
+    with jax.numpy_dtype_promotion("standard"):  # the length of a complex vector is real
+        return vector / jnp.maximum(length, jnp.asarray(eps, length.dtype))
 
 
 @functools.partial(jax.jit, inline=True)
@@ -190,7 +191,8 @@ def _lengths(weight: Array, axis: int | None) -> Array:
 
 @functools.partial(jax.jit, static_argnums=2, inline=True)
 def _scaled(weight: Array, g: Array, axis: int | None) -> Array:
-    return weight * (g / _lengths(weight, axis))
+    with jax.numpy_dtype_promotion("standard"):  # lengths of complex weights are real
+        return weight * (g / _lengths(weight, axis))
 
 
 def _weight(wrapper: str, layer: Any, name: str) -> Array:

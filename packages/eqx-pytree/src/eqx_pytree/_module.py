@@ -100,6 +100,7 @@ class ModuleMeta(abc.ABCMeta):
         cls._why_abstract = why_abstract(cls, forced=strict is None)
         if generated:
             annotate_constructor(cls.__init__, converters(cls))
+            cls.__init__.__doc__ = super(cls, cls).__init__.__doc__  # it may have been set there
         _wrap_methods(cls)
         refuse_slots(cls)
         return cls
