@@ -17,7 +17,7 @@ from jaxtyping import Array, ArrayLike, Inexact, Shaped
 from eqx_pytree import Module, field
 
 from ._init import at_least_float32, checked_size
-from ._shapes import describe, shape_of
+from ._shapes import describe, for_channels, shape_of
 from ._unset import UNSET
 
 Affine = Inexact[Array, "..."] | None
@@ -234,7 +234,8 @@ class GroupNorm(Module):
             raise AttributeError(describe("GroupNorm", "x", x, (self.channels or self.groups,)))
         channels = None if self.weight is None else self.channels
         if not shape or (shape[0] % self.groups if channels is None else shape[0] != channels):
-            raise ValueError(describe("GroupNorm", "x", x, (channels or self.groups, *shape[1:])))
+            told = describe("GroupNorm", "x", x, (channels or self.groups, *shape[1:]))
+            raise ValueError(told + for_channels(shape, channels))
         y = _normalised(x, self.weight, self.bias, self.eps, groups=self.groups, centred=True)
         return y if state is UNSET else (y, state)
 

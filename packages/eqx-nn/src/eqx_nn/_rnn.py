@@ -199,6 +199,13 @@ class LSTMCell(Module):
         return jax.nn.sigmoid(out) * jnp.tanh(c), c
 
 
+_SEQUENCE = (
+    "There is one hidden state. If the first axis of the input is time, the cell is called at each "
+    "step: `jax.lax.scan(step, hidden, xs)`, as the documentation of the class shows. If it is a "
+    "batch, each example has a hidden state of its own."
+)
+
+
 def _limit(hidden_size: int) -> float:
     return math.sqrt(1 / hidden_size) if hidden_size else 1.0
 
@@ -227,5 +234,8 @@ def _products(cell: GRUCell | LSTMCell, x: Any, h: Any) -> tuple[Any, Any]:
             message = "matrices of columns cannot be added to a bias or to a vector"
             raise ValueError(message)
     except (TypeError, ValueError) as error:
-        raise wrong_shape(name, error, inputs) from None
+        error = wrong_shape(name, error, inputs)
+        if len(shape_of(x) or ()) == 2 and shape_of(h) == columns(cell.weight_hh):
+            error.add_note(_SEQUENCE)
+        raise error from None
     return from_input, from_hidden

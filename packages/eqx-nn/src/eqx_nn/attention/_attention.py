@@ -86,7 +86,7 @@ class MultiheadAttention(Module):
         - `key_size`, `value_size`, `output_size`: sizes of one key, one value and one result;
             `query_size` unless given.
         - `qk_size`, `vo_size`: sizes, in one head, of a projected query or key and of a projected
-            value; `query_size // num_heads` unless given.
+            value; `query_size // num_heads` unless given, with a warning if there is a remainder.
         - `use_query_bias`, `use_key_bias`, `use_value_bias`, `use_output_bias`: whether the four
             projections add a bias.
         - `dropout_p`, `inference`: of the [`Dropout`][] of the attention weights.
@@ -148,7 +148,8 @@ class MultiheadAttention(Module):
         - `key_`, `value`: of shapes `(kv_length, key_size)` and `(kv_length, value_size)`.
         - `mask`: of shape `(q_length, kv_length)`, or `(num_heads, q_length, kv_length)` for a
             mask of each head. Where it is `False`, the query does not attend to the key. A query
-            that may attend to no key attends to all of them alike.
+            that may attend to no key attends to all of them alike. Numbers are taken as booleans,
+            and floating ones warn: pass a mask that is meant to be added as `mask == 0`.
         - `key`: a PRNG key for the dropout; not needed at inference or if `dropout_p` is zero.
         - `inference`: takes the place of `dropout.inference`.
         - `deterministic`: the old name of `inference`; it warns, and wins.

@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from .._init import checked_size, default_init
+from .._shapes import for_channels
 from .._spatial import Pairs, describe_shape, pad_pairs, per_axis, wrong_rank
 from ._convolve import Plan, convolve
 
@@ -230,7 +231,8 @@ def _explained(layer: Any, x: Any, error: Exception) -> Exception:
     channels = getattr(weight, "shape", (0, 0))[1] * layer.groups
     if isinstance(error, ValueError) and x.shape[0] != channels:
         expected = describe_shape(channels, layer.num_spatial_dims)
-        return ValueError(f"`{name}` expects `x` of shape {expected}, got shape {x.shape}.")
+        told = f"`{name}` expects `x` of shape {expected}, got shape {x.shape}."
+        return ValueError(told + for_channels(x.shape, channels))
     if isinstance(error, TypeError) and x.dtype != getattr(weight, "dtype", x.dtype):
         return TypeError(
             f"`{name}` expects `x` of the dtype of its `weight`, {weight.dtype}, got {x.dtype}. "
