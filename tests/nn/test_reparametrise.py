@@ -176,6 +176,18 @@ def test_names_stand_in_the_program(linear, program_text):
     assert "eqx.nn.WeightNorm" in program_text(WeightNorm(linear), X)
 
 
+def test_a_state_that_gained_or_lost_an_axis_is_refused(key):
+    layer, state = spectral(Linear(3, 3, key=key))
+    xs = np.stack([X, X, X])
+    told = r"`SpectralNorm.uv_index` of its `State`, and wrote shapes \(3,\), \(3,\)"
+    with pytest.raises(ValueError, match=rf"shapes \(\), \(\) at {told}.*lost an axis.*`in_axes`"):
+        jax.vmap(layer)(xs, state)
+    _, state = jax.vmap(layer, in_axes=(0, None))(xs, state)
+    with pytest.raises(ValueError, match=rf"{told}.*gained an axis.*`out_axes`") as caught:
+        layer(X, state)
+    assert "`jax.vmap(layer, in_axes=(0, None), out_axes=(0, None))`" in str(caught.value)
+
+
 def test_annotations_name_the_layer(linear):
     class Model(Module):
         norm: SpectralNorm[Linear]

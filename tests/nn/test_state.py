@@ -212,6 +212,17 @@ def test_paths_name_the_entries(pair):
     assert paths[1] == "[\"Pair.parts['a'].last\"]['x']"
 
 
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [(jnp.ones((5, 2)), True), (jnp.ones(()), True), (jnp.ones(3), False)],
+)
+def test_an_axis_of_a_batch_is_told(new, told):
+    index, state = make_with_state(StateIndex)(jnp.ones(2))
+    with pytest.raises(ValueError, match="in the shape of the array") as caught:
+        state.set(index, new)
+    assert ("jax.vmap(layer, in_axes=(0, None), out_axes=(0, None))" in str(caught.value)) is told
+
+
 def test_annotations_name_the_value():
     class Model(Module):
         index: StateIndex[jax.Array]

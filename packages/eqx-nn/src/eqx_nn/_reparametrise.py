@@ -13,11 +13,14 @@ from jaxtyping import Array, Inexact, PRNGKeyArray
 from eqx_filter import is_array, tree_at
 from eqx_pytree import Module, field
 
+from ._entries import check_entry
 from ._init import checked_size
 from ._state import State, StatefulLayer, StateIndex
 
 INITIAL_ITERATIONS = 15
 """Steps of the power iteration that a `SpectralNorm` takes when it is built."""
+
+_VMAP = "jax.vmap(layer, in_axes=(0, None), out_axes=(0, None))"
 
 Layer = TypeVar("Layer", bound=Callable[..., Any])
 
@@ -97,12 +100,14 @@ class SpectralNorm(StatefulLayer, Generic[Layer]):
         """Call the layer with its weight divided; return what it returns, and the new state.
 
         `x` is whatever the layer takes. `inference` takes the place of the flag of the layer, and
-        `key` is ignored. **Raises** what [`State`][] raises for a state that is old or of another
-        model, and what the layer raises.
+        `key` is ignored. **Raises** `ValueError` for a state that gained or lost an axis, what
+        [`State`][] raises for one that is old or of another model, and what the layer raises.
         """
         weight = getattr(self.layer, self.weight_name)
         matrix = jnp.reshape(weight, (weight.shape[0], -1))
         u, v = state.get(self.uv_index)
+        sizes = [(size,) for size in matrix.shape]
+        check_entry(type(self).__name__, self.uv_index.marker, (u, v), sizes, _VMAP)
         if not (self.inference if inference is None else inference):
             u, v = _power_iteration(matrix, u, v, self.num_power_iterations, self.eps)
             state = state.set(self.uv_index, (u, v))

@@ -15,6 +15,8 @@ import jax.tree_util as jtu
 
 from eqx_pytree import Module, field, tree_pformat
 
+from ._entries import axis_of_a_batch, name_of
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Value = TypeVar("Value")
@@ -132,6 +134,7 @@ class State:
             message = (
                 f"Old and new values have different structures/shapes/dtypes at {_told(marker)}, "
                 f"{difference}. The old value is {old} and the new value is {new}."
+                f"{axis_of_a_batch(values[marker], value)}"
             )
             raise ValueError(message)
         return self._superseded(
@@ -301,7 +304,7 @@ def _place(model: Any, path: Any) -> str:
 def _told(marker: Any) -> str:
     """What messages call the entry of an index, or of its marker."""
     marker = marker.marker if _is_index(marker) else marker
-    return f"`{marker}`" if isinstance(marker, str) else "an entry that has no name yet"
+    return name_of(marker)
 
 
 def _marker(item: Any, values: dict[Any, Any]) -> Any:
