@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 import jax
-import jax.random as jr
 from jaxtyping import PRNGKeyArray
 
 from eqx_pytree import Module
 
 from ._pickling import from_state, to_state
+from ._random import split_key
 from ._state import StatefulLayer
 from ._unset import UNSET
 
@@ -54,7 +54,8 @@ class Sequential(StatefulLayer):
         **Raises:** `TypeError` if a layer cannot be called so, or needs a `state` that was not
         given.
         """
-        keys = [None] * len(self.layers) if key is None else jr.split(key, len(self.layers))
+        count = len(self.layers)
+        keys = [None] * count if key is None else split_key("Sequential", key, count)
         for index, (layer, layer_key) in enumerate(zip(self.layers, keys, strict=True)):
             try:
                 if not _is_stateful(layer):

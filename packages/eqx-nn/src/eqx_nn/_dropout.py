@@ -10,6 +10,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, PRNGKeyArray, Shap
 
 from eqx_pytree import Module
 
+from ._random import with_key
 from ._shapes import shape_of
 
 Probability = float | int | Float[Array, "..."]
@@ -90,7 +91,7 @@ class Dropout(Module):
             message = f"`Dropout` expects an array `x`; a `{kind}` has no attribute 'shape'."
             raise AttributeError(message)
         keep = _keep(self.p)
-        mask = jax.random.bernoulli(key, keep, shape)
+        mask = with_key("Dropout", key, lambda key: jax.random.bernoulli(key, keep, shape))
         return jnp.where(mask, x / _nonzero(keep), 0)
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from ._init import checked_size, default_init, refuse_two_biases
+from ._random import split_key
 from ._shapes import columns, describe, shape_of, wrong_shape
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class Linear(Module):
         fan_in = 1 if self.in_features == "scalar" else self.in_features
         fan_out = 1 if self.out_features == "scalar" else self.out_features
         limit = 1 / math.sqrt(fan_in) if fan_in else 1.0
-        weight_key, bias_key = jax.random.split(key, 2)
+        weight_key, bias_key = split_key("Linear", key)
         self.weight = default_init(weight_key, (fan_out, fan_in), dtype, limit)
         self.bias = default_init(bias_key, (fan_out,), dtype, limit) if self.use_bias else None
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.random as jr
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
@@ -16,6 +15,7 @@ from ._activation import activate, identity, of_layer, per_neuron
 from ._init import checked_size
 from ._linear import Linear, Size
 from ._pickling import from_state, to_state
+from ._random import split_key
 
 
 class MLP(Module):
@@ -80,7 +80,7 @@ class MLP(Module):
         if self.depth:
             self.width_size = checked_size("MLP", "width_size", width_size)
         self.use_bias, self.use_final_bias, self.scan = use_bias, use_final_bias, scan
-        keys = jr.split(key, self.depth + 1)
+        keys = split_key("MLP", key, self.depth + 1)
         if scan and self.depth:
             self.layers = self._stacked(keys, dtype)
         else:

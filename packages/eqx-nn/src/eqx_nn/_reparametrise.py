@@ -15,6 +15,7 @@ from eqx_pytree import Module, field
 
 from ._entries import check_entry
 from ._init import checked_size
+from ._random import split_key
 from ._state import State, StatefulLayer, StateIndex
 
 INITIAL_ITERATIONS = 15
@@ -87,7 +88,7 @@ class SpectralNorm(StatefulLayer, Generic[Layer]):
                 f"`{type(layer).__name__}.{weight_name}` has shape {weight.shape}."
             )
             raise ValueError(message)
-        u_key, v_key = jr.split(key)
+        u_key, v_key = split_key(name, key)
         matrix = jnp.reshape(weight, (weight.shape[0], -1))
         u = jr.normal(u_key, (matrix.shape[0],), matrix.dtype)
         v = jr.normal(v_key, (matrix.shape[1],), matrix.dtype)

@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from ._init import checked_size, default_init, refuse_two_biases
+from ._random import split_key
 from ._shapes import columns, describe, shape_of, wrong_shape
 
 
@@ -74,7 +75,7 @@ class GRUCell(Module):
         self.hidden_size = checked_size("GRUCell", "hidden_size", hidden_size)
         self.use_bias = use_bias if bias is None else bias
         rows, limit = 3 * self.hidden_size, _limit(self.hidden_size)
-        ih_key, hh_key, bias_key, bias_n_key = jax.random.split(key, 4)
+        ih_key, hh_key, bias_key, bias_n_key = split_key("GRUCell", key, 4)
         self.weight_ih = default_init(ih_key, (rows, self.input_size), dtype, limit)
         self.weight_hh = default_init(hh_key, (rows, self.hidden_size), dtype, limit)
         self.bias = self.bias_n = None
@@ -168,7 +169,7 @@ class LSTMCell(Module):
         self.hidden_size = checked_size("LSTMCell", "hidden_size", hidden_size)
         self.use_bias = use_bias if bias is None else bias
         rows, limit = 4 * self.hidden_size, _limit(self.hidden_size)
-        ih_key, hh_key, bias_key = jax.random.split(key, 3)
+        ih_key, hh_key, bias_key = split_key("LSTMCell", key, 3)
         self.weight_ih = default_init(ih_key, (rows, self.input_size), dtype, limit)
         self.weight_hh = default_init(hh_key, (rows, self.hidden_size), dtype, limit)
         self.bias = default_init(bias_key, (rows,), dtype, limit) if self.use_bias else None

@@ -20,6 +20,7 @@ from eqx_pytree import Module, field
 from .._dropout import Dropout, Flag, Probability
 from .._init import at_least_float32
 from .._linear import Linear
+from .._random import split_key
 from ._checks import attention_sizes, check_inputs, check_mask, check_one_head, processed
 
 Heads = Inexact[Array, "length num_heads size"]
@@ -107,7 +108,7 @@ class MultiheadAttention(Module):
             vo_size=vo_size,
         )
         qk, vo = (size["num_heads"] * size[name] for name in ("qk_size", "vo_size"))
-        q_key, k_key, v_key, out_key = jax.random.split(key, 4)
+        q_key, k_key, v_key, out_key = split_key("MultiheadAttention", key, 4)
         self.query_proj = Linear(size["query_size"], qk, use_query_bias, dtype, key=q_key)
         self.key_proj = Linear(size["key_size"], qk, use_key_bias, dtype, key=k_key)
         self.value_proj = Linear(size["value_size"], vo, use_value_bias, dtype, key=v_key)
@@ -265,7 +266,7 @@ def _dropped(dropout: Any, weights: Array, key: Any, inference: Any) -> Array:
     """Drop weights in each head, with a key for each."""
     if key is None:
         return jax.vmap(lambda x: dropout(x, key=None, inference=inference))(weights)
-    keys = jax.random.split(key, weights.shape[0])
+    keys = split_key("MultiheadAttention", key, weights.shape[0])
     return jax.vmap(lambda x, k: dropout(x, key=k, inference=inference))(weights, keys)
 
 

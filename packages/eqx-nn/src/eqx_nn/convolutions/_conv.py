@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from .._init import checked_size, default_init
+from .._random import split_key
 from .._shapes import for_channels
 from .._spatial import Pairs, describe_shape, pad_pairs, per_axis, wrong_rank
 from ._convolve import Plan, convolve
@@ -186,7 +187,7 @@ def first_values(layer: Any, dtype: DTypeLike | None, key: PRNGKeyArray) -> tupl
     within = layer.in_channels // layer.groups
     fan_in = within * math.prod(layer.kernel_size)
     limit = 1 / math.sqrt(fan_in) if fan_in else 1.0
-    weight_key, bias_key = jax.random.split(key, 2)
+    weight_key, bias_key = split_key(type(layer).__name__, key)
     weight = default_init(
         weight_key, (layer.out_channels, within, *layer.kernel_size), dtype, limit
     )
