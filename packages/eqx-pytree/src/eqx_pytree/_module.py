@@ -16,7 +16,7 @@ import jax
 import jax.tree_util as jtu
 
 from ._abstract import abstract_annotations, open_attributes, why_abstract
-from ._checks import Checks, refuse_slots, warn_of_unused_post_init
+from ._checks import Checks, refuse_slots, warn_of_unused_post_init, way_out
 from ._equality import tree_equal
 from ._fields import annotate_constructor, converters, field, is_static, static_field
 from ._methods import BoundMethod, Method
@@ -51,7 +51,11 @@ def _make_dataclass(cls: Any, *, init: bool) -> None:
     abstract = abstract_annotations(cls)
     if abstract:
         cls.__annotations__ = {n: kind for n, kind in annotations.items() if n not in abstract}
-    dataclasses.dataclass(init=init, repr=False, eq=False)(cls)
+    try:
+        dataclasses.dataclass(init=init, repr=False, eq=False)(cls)
+    except (TypeError, ValueError) as error:
+        message = f"{error}{way_out(cls, str(error))}"
+        raise type(error)(message) from None
     if abstract:
         cls.__annotations__ = annotations
 
