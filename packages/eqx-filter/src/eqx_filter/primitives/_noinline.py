@@ -26,7 +26,7 @@ from ._vprim import create_vprim
 
 
 class NoInline(Module):
-    """A function that is compiled on its own; see [`noinline`][]."""
+    """A function that is compiled on its own; see `noinline`."""
 
     fun: Callable[..., Any]
     abstract_fn: Callable[..., Any] | None = field(static=True)

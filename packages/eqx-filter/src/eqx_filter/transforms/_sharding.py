@@ -36,7 +36,7 @@ def filter_shard(x: _Tree, device_or_shardings: Shardings) -> _Tree:
 
 
 def lay_out(name: str, tree: _Tree, shardings: Shardings) -> _Tree:
-    """Do what [`filter_shard`][] does, where the shardings are the argument called `name`."""
+    """Do what `filter_shard` does, where the shardings are the argument called `name`."""
     if shardings is None:
         return tree
     leaves, structure = jtu.tree_flatten(tree)
@@ -57,7 +57,7 @@ def filter_device_put(
 
     **Returns:** the PyTree, with JAX's arrays.
 
-    **Raises:** as [`filter_shard`][].
+    **Raises:** as `filter_shard`.
     """
     leaves, structure = jtu.tree_flatten(x)
     shardings = of_leaves("device", device, x)
