@@ -1,5 +1,7 @@
 """`BatchNorm`: normalisation over a batch, with running statistics in a `State`."""
 
+from __future__ import annotations
+
 import functools
 import warnings
 from collections.abc import Hashable, Sequence
@@ -46,7 +48,7 @@ class BatchNorm(StatefulLayer):
         y, state = batched(x, state)  # x of shape (batch, 3, ...)
 
     `weight` begins as ones and `bias` as zeros, each of shape `(input_size,)`, or is `None`.
-    `inference` is a leaf, which [`inference_mode`][] sets.
+    `inference` is a leaf, which `inference_mode` sets.
     """
 
     weight: Inexact[Array, " input_size"] | None
@@ -138,7 +140,7 @@ class BatchNorm(StatefulLayer):
 
         **Raises:** `TypeError` for another shape; `NameError` if `axis_name` is not the axis of a
         `jax.vmap` around the call, unless at inference; `ValueError` for a state that gained or
-        lost an axis; and what [`State`][] raises. (Without `in_axes`, JAX refuses the call before
+        lost an axis; and what `State` raises. (Without `in_axes`, JAX refuses the call before
         it gets here: the count of batches has no axis to map.)
         """
         shape = shape_of(x) or ()

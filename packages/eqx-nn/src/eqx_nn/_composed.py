@@ -1,5 +1,7 @@
 """Layers made of what one hands them: `Sequential` and `Lambda`."""
 
+from __future__ import annotations
+
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +22,7 @@ class Sequential(StatefulLayer):
     """Layers called one after the other.
 
     Each layer is called as `layer(x, key=key)`, or `layer(x, state, key=key)` if it is a
-    [`StatefulLayer`][] that is stateful. Wrap a plain function in [`Lambda`][]. Indexing gives a
+    `StatefulLayer` that is stateful. Wrap a plain function in `Lambda`. Indexing gives a
     layer, slicing a `Sequential` of some of them.
     """
 
@@ -74,7 +76,7 @@ class Sequential(StatefulLayer):
     @overload
     def __getitem__(self, i: int) -> Callable[..., Any]: ...
     @overload
-    def __getitem__(self, i: slice) -> "Sequential": ...
+    def __getitem__(self, i: slice) -> Sequential: ...
     def __getitem__(self, i: Any) -> Any:
         """One layer, or for a slice a `Sequential` of the layers there.
 

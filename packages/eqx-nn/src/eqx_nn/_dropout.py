@@ -1,5 +1,7 @@
 """`Dropout`: noise on the way forward, none at inference."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax
@@ -23,7 +25,7 @@ class Dropout(Module):
     From Srivastava et al. (2014, "Dropout: A Simple Way to Prevent Neural Networks from
     Overfitting"), with the scaling done here instead of at inference, as in their section 10.
 
-    `p` and `inference` are leaves: `tree_at` and [`inference_mode`][] change them. The flag
+    `p` and `inference` are leaves: `tree_at` and `inference_mode` change them. The flag
     has a second name, `deterministic`, wherever it is given or read.
     """
 

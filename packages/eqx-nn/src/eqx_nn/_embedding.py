@@ -1,5 +1,7 @@
 """`Embedding`: a table of vectors, looked up by index."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """What is said of an entry of a `State` that has other shapes than it had. Knows no `State`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Layers that are affine maps: `Linear`, and `Identity`."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, Literal, TypeVar
 
@@ -15,7 +17,6 @@ from ._random import split_key
 from ._shapes import columns, describe, shape_of, wrong_shape
 
 T = TypeVar("T")
-Size = int | Literal["scalar"]
 
 
 class Linear(Module):
@@ -27,15 +28,15 @@ class Linear(Module):
 
     weight: Inexact[Array, "out_features in_features"]
     bias: Inexact[Array, " out_features"] | None
-    in_features: Size = field(static=True)
-    out_features: Size = field(static=True)
+    in_features: int | Literal["scalar"] = field(static=True)
+    out_features: int | Literal["scalar"] = field(static=True)
     use_bias: bool = field(static=True)
 
     @refuse_two_biases
     def __init__(
         self,
-        in_features: Size,
-        out_features: Size,
+        in_features: int | Literal["scalar"],
+        out_features: int | Literal["scalar"],
         use_bias: bool = True,
         dtype: DTypeLike | None = None,
         *,

@@ -3,6 +3,8 @@
 What they share is one function, which is compiled when called eagerly and inlined when traced.
 """
 
+from __future__ import annotations
+
 import functools
 import warnings
 from collections.abc import Sequence
@@ -160,7 +162,7 @@ class GroupNorm(Module):
 
     From Wu & He (2018, "Group Normalization"), equations (1), (2), (6) and (7): the first axis of
     `x` holds the channels, `groups` groups of neighbours, and mean and (biased) variance are over
-    the channels of a group and all other axes. One group is a [`LayerNorm`][] with a weight for
+    the channels of a group and all other axes. One group is a `LayerNorm` with a weight for
     each channel; as many groups as channels are the instance norm of Ulyanov et al. (2016).
     `weight` begins as ones and `bias` as zeros, each of shape `(channels,)`, or is `None`.
     """

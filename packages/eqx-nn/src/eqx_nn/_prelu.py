@@ -1,5 +1,7 @@
 """`PReLU`: a rectifier whose slope is learnt."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Inexact, Shaped

@@ -1,5 +1,7 @@
 """What is said of a `key` that is no PRNG key. Costs nothing where it is one."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -19,7 +21,7 @@ def split_key(layer: str, key: Any, number: int = 2) -> Array:
 
 
 def with_key(layer: str, key: Any, draw: Callable[[PRNGKeyArray], T]) -> T:
-    """Draw with the key that `layer` was given. **Raises** as [`split_key`][] does."""
+    """Draw with the key that `layer` was given. **Raises** as `split_key` does."""
     try:
         return draw(key)
     except (TypeError, ValueError) as error:

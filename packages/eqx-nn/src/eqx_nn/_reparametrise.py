@@ -1,5 +1,7 @@
 """Layers whose weight is computed from others at each call: `SpectralNorm` and `WeightNorm`."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -37,7 +39,7 @@ class SpectralNorm(StatefulLayer, Generic[Layer]):
         v <- W^H u / |W^H u|
 
     and calls the layer with `W / (u^H W v)`. No gradient passes through `u` and `v`, which are an
-    entry of the [`State`][]: unit vectors of shapes `(out,)` and `(in,)`.
+    entry of the `State`: unit vectors of shapes `(out,)` and `(in,)`.
 
         layer, state = make_with_state(SpectralNorm)(linear, "weight", key=key)
         y, state = layer(x, state)
@@ -102,7 +104,7 @@ class SpectralNorm(StatefulLayer, Generic[Layer]):
 
         `x` is whatever the layer takes. `inference` takes the place of the flag of the layer, and
         `key` is ignored. **Raises** `ValueError` for a state that gained or lost an axis, what
-        [`State`][] raises for one that is old or of another model, and what the layer raises.
+        `State` raises for one that is old or of another model, and what the layer raises.
         """
         weight = getattr(self.layer, self.weight_name)
         matrix = jnp.reshape(weight, (weight.shape[0], -1))
@@ -152,7 +154,7 @@ class WeightNorm(Module, Generic[Layer]):
     """
 
     layer: Layer
-    g: Inexact[Array, "..."]
+    g: Inexact[Array, "*axes"]
     weight_name: str = field(static=True)
     axis: int | None = field(static=True)
 

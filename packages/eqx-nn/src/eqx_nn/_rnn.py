@@ -1,5 +1,7 @@
 """Recurrent cells: one step of a recurrence. Scan over a sequence with `jax.lax.scan`."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """What is said of an input of the wrong shape. Looked at only once something has failed."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -3,6 +3,8 @@
 Knows no layer. A layer acts on one example of shape `(channels, dim_1, ..., dim_N)`.
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Sequence
 from typing import Any

@@ -4,6 +4,8 @@ A layer never changes. What it must remember is an entry of a `State`, which is 
 and comes back new; the layer holds only the index of its entry.
 """
 
+from __future__ import annotations
+
 import abc
 import functools
 from collections.abc import Callable
@@ -25,7 +27,7 @@ Value = TypeVar("Value")
 class StatefulLayer(Module):
     """Base class of layers that are called as `layer(x, state, *, key=None)`.
 
-    Such a layer returns `(y, state)`. [`Sequential`][] hands the state from one to the next.
+    Such a layer returns `(y, state)`. `Sequential` hands the state from one to the next.
     """
 
     @abc.abstractmethod
@@ -42,7 +44,7 @@ class _Sentinel(Module):
 
 
 class StateIndex(Module, Generic[Value]):
-    """The key of one entry of a [`State`][], made by a layer in its `__init__`.
+    """The key of one entry of a `State`, made by a layer in its `__init__`.
 
         class Counter(StatefulLayer):
             count: StateIndex[jax.Array]
@@ -56,7 +58,7 @@ class StateIndex(Module, Generic[Value]):
         counter, state = make_with_state(Counter)()
 
     `marker` tells indices apart: it is the place of the index in the model, as text, in what
-    [`make_with_state`][] returns, and an object of its own before.
+    `make_with_state` returns, and an object of its own before.
     """
 
     marker: Any = field(static=True)
@@ -80,7 +82,7 @@ class _Old:
 class State:
     """The values that belong to the indices of a model. A PyTree of arrays.
 
-    Made by [`make_with_state`][]. `set` and `update` return a new state, after which the old one
+    Made by `make_with_state`. `set` and `update` return a new state, after which the old one
     refuses any use: a state used twice is nearly always a layer whose news were lost. To use one
     twice on purpose, copy it first with `jax.tree.map(lambda x: x, state)`.
     """
@@ -89,9 +91,9 @@ class State:
     _state: dict[Any, Any] | _Old
 
     def __init__(self, model: Any) -> None:
-        """Collect the first values of every [`StateIndex`][] in `model`, as arrays.
+        """Collect the first values of every `StateIndex` in `model`, as arrays.
 
-        **Raises:** `ValueError` if `model` comes from [`make_with_state`][], which took them out;
+        **Raises:** `ValueError` if `model` comes from `make_with_state`, which took them out;
         `TypeError` for a first value that is no PyTree of arrays and numbers.
         """
         state = {}
@@ -111,13 +113,13 @@ class State:
     def get(self, item: StateIndex[Value]) -> Value:
         """The value at an index: a PyTree of arrays.
 
-        **Raises:** `ValueError` if the state is old, or if `item` is no [`StateIndex`][];
+        **Raises:** `ValueError` if the state is old, or if `item` is no `StateIndex`;
         `KeyError` if the index is of another model.
         """
         values = self._values(f"get {_told(item)} from it")
         return values[_marker(item, values)]
 
-    def set(self, item: StateIndex[Value], value: Value) -> "State":
+    def set(self, item: StateIndex[Value], value: Value) -> State:
         """Return the state with `value` at an index. This state is old afterwards.
 
         `value` has the structure of what is there, and in each leaf the shape, the dtype and the
@@ -141,11 +143,11 @@ class State:
             {**values, marker: value}, f"`set` gave {_told(marker)} a new value"
         )
 
-    def substate(self, pytree: Any) -> "State":
+    def substate(self, pytree: Any) -> State:
         """The state of a part of the model alone: of the indices in `pytree`.
 
         Hand it to that part, also under `jax.vmap` where the rest of the state has other axes,
-        and put its news back with [`State.update`][].
+        and put its news back with `State.update`.
 
         **Raises:** `ValueError` if the state is old; `KeyError` for an index of another model.
         """
@@ -154,7 +156,7 @@ class State:
         markers = [_marker(leaf, values) for leaf in leaves if _is_index(leaf)]
         return _made({marker: values[marker] for marker in markers})
 
-    def update(self, substate: "State") -> "State":
+    def update(self, substate: State) -> State:
         """Return the state with the values of `substate`. This state is old afterwards.
 
         **Raises:** `ValueError` if either state is old, if `substate` is no `State`, or if it has
@@ -186,7 +188,7 @@ class State:
         return tuple(values.values()), tuple(values)
 
     @classmethod
-    def tree_unflatten(cls, keys: tuple[Any, ...], values: Any) -> "State":
+    def tree_unflatten(cls, keys: tuple[Any, ...], values: Any) -> State:
         """Build a state of what `tree_flatten` gave, in reverse order."""
         return _made(dict(zip(keys, values, strict=True)))
 
@@ -224,7 +226,7 @@ class State:
             raise ValueError(message)
         return self._state
 
-    def _superseded(self, values: dict[Any, Any], by: str) -> "State":
+    def _superseded(self, values: dict[Any, Any], by: str) -> State:
         self._state = _Old(by)
         return _made(values)
 
@@ -252,11 +254,11 @@ def make_with_state(make_model: Callable[P, T]) -> Callable[P, tuple[T, State]]:
     **Arguments:** `make_model`: a class or a function that returns a model.
 
     **Returns:** a function of the same arguments that returns the pair. In the model, each
-    [`StateIndex`][] has its place in the model as its marker, such as
+    `StateIndex` has its place in the model as its marker, such as
     `"Sequential.layers[1].batch_counter"`, so models built alike have equal structures; their
     first values are in the state alone.
 
-    The function **raises** what `make_model` and [`State`][] raise.
+    The function **raises** what `make_model` and `State` raise.
     """
 
     @functools.wraps(make_model, updated=())
@@ -278,7 +280,7 @@ def make_with_state(make_model: Callable[P, T]) -> Callable[P, tuple[T, State]]:
 def delete_init_state(model: T) -> T:
     """Take the first values out of the indices in `model`, which is then smaller by them.
 
-    For a model whose `State(model)` was taken by hand; [`make_with_state`][] does both.
+    For a model whose `State(model)` was taken by hand; `make_with_state` does both.
     """
 
     def without(leaf: Any) -> Any:

@@ -4,6 +4,8 @@ The pieces are compiled once for each set of shapes, so that a call outside of `
 few dispatches, and without dropout and `process_heads` one.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import warnings
@@ -78,7 +80,7 @@ class MultiheadAttention(Module):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw the first weights, as four [`Linear`][] layers do.
+        """Draw the first weights, as four `Linear` layers do.
 
         **Arguments:**
 
@@ -90,7 +92,7 @@ class MultiheadAttention(Module):
             value; `query_size // num_heads` unless given, with a warning if there is a remainder.
         - `use_query_bias`, `use_key_bias`, `use_value_bias`, `use_output_bias`: whether the four
             projections add a bias.
-        - `dropout_p`, `inference`: of the [`Dropout`][] of the attention weights.
+        - `dropout_p`, `inference`: of the `Dropout` of the attention weights.
         - `dtype`: of weights and biases; float32 unless given (float64 in JAX's 64-bit mode).
         - `key`: a PRNG key for the first weights.
 
@@ -157,7 +159,7 @@ class MultiheadAttention(Module):
         - `process_heads`: a function of the projected queries, keys and values, called before the
             attention. Their shapes are `(q_length, num_heads, qk_size)`,
             `(kv_length, num_heads, qk_size)` and `(kv_length, num_heads, vo_size)`; the function
-            returns three arrays of these shapes. [`RotaryPositionalEmbedding`][] is for this.
+            returns three arrays of these shapes. `RotaryPositionalEmbedding` is for this.
 
         The dtype is that to which inputs and weights promote.
 
@@ -203,7 +205,7 @@ def dot_product_attention(
 
     This is equation (1) of Vaswani et al. (2017, "Attention Is All You Need"):
     `softmax(query key_^T / sqrt(qk_size)) value`, of shape `(q_length, v_size)`. `mask` is as in
-    [`dot_product_attention_weights`][]. `dropout` is applied to the weights, with `key` and
+    `dot_product_attention_weights`. `dropout` is applied to the weights, with `key` and
     `inference`.
 
     **Raises:** `ValueError` for inputs and masks of wrong shapes, `AttributeError` for what is no
@@ -238,7 +240,7 @@ def dot_product_attention_weights(
 
 
 def _parameters(layer: Any) -> Parameters | None:
-    """`weight` and `bias` of a [`Linear`][] of matrices; `None` for any other layer."""
+    """`weight` and `bias` of a `Linear` of matrices; `None` for any other layer."""
     if type(layer) is not Linear or "scalar" in (layer.in_features, layer.out_features):
         return None
     weight, bias = layer.weight, layer.bias
@@ -255,7 +257,7 @@ def _project(layer: Any, parameters: Parameters | None, x: Any) -> Array:
 
 
 def _drops(dropout: Any, inference: Any) -> bool:
-    """Whether to call `dropout`: `None`, and a [`Dropout`][] that would do nothing, are not."""
+    """Whether to call `dropout`: `None`, and a `Dropout` that would do nothing, are not."""
     if type(dropout) is not Dropout:
         return dropout is not None
     flag = dropout.inference if inference is None else inference

@@ -1,5 +1,7 @@
 """What attention says of sizes, shapes and masks that are wrong, or odd. Computes nothing."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any

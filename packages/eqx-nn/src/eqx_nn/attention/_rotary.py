@@ -1,5 +1,7 @@
 """`RotaryPositionalEmbedding`: positions as rotations."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Hashable
 from typing import Any
@@ -40,7 +42,7 @@ class RotaryPositionalEmbedding(Module):
     **Raises:** `TypeError` for an `embedding_size` that is no integer, `ValueError` for a negative
     or an odd one.
 
-    Give it to [`MultiheadAttention`][] by way of `process_heads`:
+    Give it to `MultiheadAttention` by way of `process_heads`:
 
         def process_heads(query, key, value):
             rotate = jax.vmap(rotary, in_axes=1, out_axes=1)  # over the heads

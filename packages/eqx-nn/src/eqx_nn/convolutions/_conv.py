@@ -1,5 +1,7 @@
 """Convolutions: the same affine map at every place of the spatial axes."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +20,6 @@ from .._shapes import for_channels
 from .._spatial import Pairs, describe_shape, pad_pairs, per_axis, wrong_rank
 from ._convolve import Plan, convolve
 
-Sizes = int | Sequence[int]
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 BY_NAME = ("SAME", "SAME_LOWER", "VALID")
 MODES = {"ZEROS": "", "REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}
@@ -60,10 +61,10 @@ class Conv(Module):
         num_spatial_dims: int,
         in_channels: int,
         out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
         padding: Padding = 0,
-        dilation: Sizes = 1,
+        dilation: int | Sequence[int] = 1,
         groups: int = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
