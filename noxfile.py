@@ -339,11 +339,17 @@ def peer_python(session: nox.Session, *requirements: str) -> str:
 
 @nox.session
 def peer(session: nox.Session) -> None:
-    """Run the catalogue of cases under ours and under the peer, and report every difference."""
+    """Run the catalogue of cases under ours and under the peer, and report every difference.
+
+    Before it, what each public name takes.
+    """
     session.install(*package_paths(editable=False))
     python = peer_python(session)
     tmp = Path(session.create_tmp()).resolve()
     ours, theirs = str(tmp / "ours.json"), str(tmp / "peer.json")
+    session.run("python", "tests/peer/api.py", ours)
+    session.run(python, "tests/peer/api.py", theirs, external=True)
+    session.run("python", "tests/peer/compare_api.py", ours, theirs)
     session.run("python", "tests/peer/run.py", ours, *session.posargs)
     session.run(python, "tests/peer/run.py", theirs, *session.posargs, external=True)
     session.run("python", "tests/peer/compare.py", ours, theirs)

@@ -23,7 +23,7 @@ from eqx_filter import (
     filter_vmap,
     filter_while_loop,
 )
-from eqx_filter.debug import assert_max_traces, backward_nan, store_dce
+from eqx_filter.debug import backward_nan, store_dce
 from eqx_filter.loops import scan, while_loop
 from eqx_filter.primitives import create_vprim, noinline, nondifferentiable_backward
 
@@ -119,7 +119,6 @@ OTHERS = {
         lambda y: y, x, result_shape_dtypes=x, vmap_method="expand_dims"
     ),
     "store_dce": store_dce,
-    "assert_max_traces": assert_max_traces(lambda y: y, max_traces=1),
 }
 WAYS = {
     "jit": jax.jit,

@@ -13,6 +13,7 @@ from eqx_nn import BatchNorm, inference_mode, make_with_state
 X = (np.cos(np.arange(48.0)) * np.arange(48) + 3).reshape(4, 3, 2, 2).astype(np.float32)
 MODES = ["ema", "batch"]
 AXES = (0, 2, 3)
+VMAP = "jax.vmap(layer, axis_name='batch', in_axes=(0, None), out_axes=(0, None))"
 
 
 def make(mode, **kwargs):
@@ -169,6 +170,32 @@ def test_other_shapes_are_refused():
         layer(jnp.ones(()), state, inference=True)
     with pytest.raises(TypeError, match=r"`list`, which is no array"):
         layer([1.0, 2.0, 3.0], state, inference=True)
+    with pytest.raises(TypeError) as caught:
+        layer(jnp.ones((5, 3)), state)
+    assert f"for a batch use `{VMAP}(x, state)`" in str(caught.value)
+    with pytest.raises(TypeError, match=r"`jax.numpy.moveaxis\(x, -1, 0\)`"):
+        layer(jnp.ones((4, 4, 3)), state, inference=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("inference", [False, True])
+def test_a_state_that_gained_an_axis_is_refused(mode, inference):
+    layer, state = make(mode)
+    _, state = jax.vmap(layer, axis_name="batch", in_axes=(0, None))(X, state)
+    with pytest.raises(
+        ValueError, match=r"shapes \(4,\) at `BatchNorm.\w+` of its `State`, and wrote"
+    ) as it:
+        batched(layer, X, state, inference=inference)
+    assert "gained an axis" in str(it.value)
+    assert VMAP in str(it.value)
+
+
+def test_a_state_of_other_statistics_is_refused():
+    layer, state = make("batch")
+    other = jax.tree.map(lambda x: x[:2] if x.ndim else x, state)
+    told = r"shapes \(2,\), \(2,\) at `BatchNorm.batch_state_index`.* wrote shapes \(3,\), \(3,\)"
+    with pytest.raises(ValueError, match=told):
+        batched(layer, X, other)
 
 
 def test_a_stale_state_names_the_layer():

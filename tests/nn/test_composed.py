@@ -127,7 +127,7 @@ class TestContainer:
         assert len(model) == 3
         assert model[0] is layers[0]
         assert model[-1] is model[np.int64(2)] is layers[2]
-        assert list(model) == layers
+        assert list(model) == list(type(model).__iter__(model)) == layers
         assert list(reversed(model)) == layers[::-1]
 
     def test_slices(self):

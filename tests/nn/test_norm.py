@@ -127,6 +127,8 @@ class TestAll:
 def test_complex_values_have_the_square_of_their_absolute_value(cls):
     x = X[:, 0, 0] + 1j * X[:, 1, 0]
     np.testing.assert_allclose(cls(4)(x), NORMS[cls](x, 1e-5), rtol=2e-5)
+    with jax.numpy_dtype_promotion("strict"):
+        assert cls(4, dtype=jnp.complex64)(x.astype(np.complex64)).dtype == jnp.complex64
 
 
 def test_no_weight_and_no_bias(cls):

@@ -73,9 +73,20 @@ def test_mistakes(call, error, match):
         call()
 
 
-def test_strict_promotion_keeps_its_own_error():
-    with (
-        jax.numpy_dtype_promotion("strict"),
-        pytest.raises(ValueError, match="no available implicit dtype promotion path"),
-    ):
-        PReLU(jnp.float32(0.1))(jnp.asarray(X, "float16"))
+@pytest.mark.parametrize(
+    ("slope", "x", "dtype"),
+    [
+        (0.25, "float16", "float16"),
+        (0.25, "int32", "float32"),
+        (0.25, "bool", "float32"),
+        (np.float32(0.25), "bfloat16", "float32"),
+        (jnp.bfloat16(0.25), "float32", "float32"),
+    ],
+)
+def test_promotes_in_strict_mode_too(slope, x, dtype):
+    x = jnp.asarray(X, x)
+    expected = PReLU(slope)(x)
+    with jax.numpy_dtype_promotion("strict"):
+        result = PReLU(slope)(x)
+    assert result.dtype == expected.dtype == dtype
+    np.testing.assert_array_equal(result, expected)

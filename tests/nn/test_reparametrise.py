@@ -1,5 +1,7 @@
 """`SpectralNorm` and `WeightNorm` against NumPy's singular values and norms."""
 
+import typing
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,7 @@ from eqx_nn import (
     inference_mode,
     make_with_state,
 )
-from eqx_pytree import tree_equal
+from eqx_pytree import Module, tree_equal
 
 X = np.array([0.5, -1.0, 2.0], np.float32)
 
@@ -88,6 +90,14 @@ def test_narrow_and_strict(key):
         y, state = layer(X.astype(np.float16), state)
         assert y.dtype == jnp.float16
         assert WeightNorm(linear)(X.astype(np.float16)).dtype == jnp.float16
+
+
+def test_complex_and_strict(key):
+    with jax.numpy_dtype_promotion("strict"):
+        linear = Linear(3, 4, dtype=jnp.complex64, key=key)
+        layer, state = spectral(linear)
+        assert layer(X.astype(np.complex64), state)[0].dtype == jnp.complex64
+        assert WeightNorm(linear)(X.astype(np.complex64)).dtype == jnp.complex64
 
 
 @pytest.mark.parametrize(
@@ -164,3 +174,26 @@ def test_names_stand_in_the_program(linear, program_text):
     layer, state = spectral(linear)
     assert "eqx.nn.SpectralNorm" in program_text(layer, X, state)
     assert "eqx.nn.WeightNorm" in program_text(WeightNorm(linear), X)
+
+
+def test_a_state_that_gained_or_lost_an_axis_is_refused(key):
+    layer, state = spectral(Linear(3, 3, key=key))
+    xs = np.stack([X, X, X])
+    told = r"`SpectralNorm.uv_index` of its `State`, and wrote shapes \(3,\), \(3,\)"
+    with pytest.raises(ValueError, match=rf"shapes \(\), \(\) at {told}.*lost an axis.*`in_axes`"):
+        jax.vmap(layer)(xs, state)
+    _, state = jax.vmap(layer, in_axes=(0, None))(xs, state)
+    with pytest.raises(ValueError, match=rf"{told}.*gained an axis.*`out_axes`") as caught:
+        layer(X, state)
+    assert "`jax.vmap(layer, in_axes=(0, None), out_axes=(0, None))`" in str(caught.value)
+
+
+def test_annotations_name_the_layer(linear):
+    class Model(Module):
+        norm: SpectralNorm[Linear]
+        others: list[WeightNorm[Linear]]
+
+    model = Model(spectral(linear)[0], [WeightNorm[Linear](linear)])
+    assert typing.get_args(Model.__annotations__["norm"]) == (Linear,)
+    assert model.others[0] == WeightNorm(linear)
+    assert jax.tree.structure(model.others[0]) == jax.tree.structure(WeightNorm(linear))

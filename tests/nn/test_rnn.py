@@ -177,6 +177,9 @@ class TestWrongInput:
             cell(jnp.ones(2), state)
         with pytest.raises(TypeError, match=rf"{rule} shape \(7, 3\).*use `jax.vmap\(layer\)`"):
             cell(jnp.ones((7, 3)), state)
+        with pytest.raises(TypeError) as caught:
+            cell(jnp.ones((7, 3)), state)
+        assert "`jax.lax.scan(step, hidden, xs)`" in caught.value.__notes__[0]
         with pytest.raises(ValueError, match=rf"{rule} shape \(3, 7\).*in_axes=1"):
             cell(jnp.ones((3, 7)), state)
         with pytest.raises(TypeError, match=f"{rule} a `list`"):

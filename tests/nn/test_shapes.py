@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from eqx_nn._shapes import columns, describe, shape_of, wrong_shape
+from eqx_nn._shapes import columns, describe, for_channels, shape_of, wrong_shape
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_shape_of_what_is_no_array(x):
         ((3, 7), "last axis use `jax.vmap(layer, in_axes=1)`"),
         ((3, 3), "first axis use `jax.vmap(layer)`"),
         ((7, 5), "first axis use `jax.vmap(layer)`"),
-        ((2, 7, 3), "first axis use `jax.vmap(layer)`"),
+        ((2, 7, 3), "first 2 axes use `jax.vmap(jax.vmap(layer))`"),
     ],
 )
 def test_vmap_is_named_where_the_input_looks_batched(shape, advice):
@@ -38,6 +38,23 @@ def test_vmap_is_named_where_the_input_looks_batched(shape, advice):
     assert told.startswith(f"`L` expects `x` of shape (3,), got shape {shape}.")
     assert ("jax.vmap" in told) is (advice is not None)
     assert advice is None or advice in told
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((3, 8), ""),
+        ((8,), ""),
+        ((5, 8), ""),
+        ((5, 3, 8), "use `jax.vmap(layer)`"),
+        ((8, 8, 3), "`jax.numpy.moveaxis(x, -1, 0)`"),
+    ],
+)
+def test_channels_at_another_place(shape, advice):
+    told = for_channels(shape, 3)
+    assert advice in told
+    assert bool(told) is bool(advice)
+    assert for_channels(shape, None) == ""
 
 
 def test_first_wrong_input_is_told():

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import typing
 
 import jax
 import jax.numpy as jnp
@@ -209,6 +210,26 @@ def test_a_first_value_that_is_no_array_is_refused():
 def test_paths_name_the_entries(pair):
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(pair[1])]
     assert paths[1] == "[\"Pair.parts['a'].last\"]['x']"
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [(jnp.ones((5, 2)), True), (jnp.ones(()), True), (jnp.ones(3), False)],
+)
+def test_an_axis_of_a_batch_is_told(new, told):
+    index, state = make_with_state(StateIndex)(jnp.ones(2))
+    with pytest.raises(ValueError, match="in the shape of the array") as caught:
+        state.set(index, new)
+    assert ("jax.vmap(layer, in_axes=(0, None), out_axes=(0, None))" in str(caught.value)) is told
+
+
+def test_annotations_name_the_value():
+    class Model(Module):
+        index: StateIndex[jax.Array]
+
+    model, state = make_with_state(Model)(StateIndex[jax.Array](jnp.ones(2)))
+    assert typing.get_args(Model.__annotations__["index"]) == (jax.Array,)
+    assert state.get(model.index).shape == (2,)
 
 
 names = st.text("abc", min_size=1, max_size=3)

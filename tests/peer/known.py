@@ -292,7 +292,6 @@ KNOWN: dict[str, tuple[str, str]] = {
     "tree_at.method": ("refused", NO_NODE),
     "layers.layer[Linear of numpy sizes]": ("quiet", "A NumPy integer is kept as an `int`."),
     "jit.wrapper_leaves": ("private", "The peer holds the function's name beside it, as a leaf."),
-    "methods.attribute[__module__]": ("private", "It is that of the class of all methods."),
     **each("reprs.repr_of_transformed", ["jit", "grad", "value"], "private", WRAPPER),
     "wrapping.update_is_a_tree[filter_jit]": ("private", WRAPPER),
     **each(

@@ -12,6 +12,10 @@ ZERO_AXES = "Without spatial axes, a layer acts on channels alone."
 NO_BIAS = "A bias that was set to None is left out."
 IMAGINARY = "The mean square of complex numbers is that of their absolute values."
 NARROW = "Statistics are computed in float32, and kept in the dtype of the layer."
+REAL = "Lengths and variances of complex numbers are real, and promoted by the layer itself."
+REMAINDER = "The peer leaves out the remainder of a division without a warning."
+REMAINDERS = ["heads that do not divide", "more heads than sizes"]
+FLOAT_MASK = "The peer inverts a mask that was made to be added, without a warning."
 
 BOTH_NORMS = ["LayerNorm", "RMSNorm"]
 BOTH_MODES = ["ema", "batch"]
@@ -55,6 +59,30 @@ LAYERS: dict[str, tuple[str, str]] = {
         of(["GroupNorm"], ["too few", "indivisible without affine"]),
         "refused",
         SHAPE,
+    ),
+    **{
+        key: entry
+        for topic in ("layer", "result", "result_under_jit_and_vmap", "gradients")
+        for key, entry in each(f"attention.{topic}", REMAINDERS, "wrong", REMAINDER).items()
+    },
+    "attention.call[float mask]": ("wrong", FLOAT_MASK),
+    **each(
+        "strict_promotion.dtype",
+        [f"{it}, float32 of int32" for it in [*BOTH_NORMS, "GroupNorm"]],
+        "wrong",
+        INTEGERS,
+    ),
+    **each(
+        "strict_promotion.dtype",
+        [f"{it}, complex64 of complex64" for it in ["LayerNorm", "GroupNorm", "WeightNorm"]],
+        "beyond",
+        REAL,
+    ),
+    **each(
+        "strict_promotion.dtype",
+        [f"BatchNorm, {it}, float32 of {of}" for it in BOTH_MODES for of in ["bfloat16", "int32"]],
+        "beyond",
+        NARROW,
     ),
     "stateful.state[update by old]": ("refused", "The peer shows an internal name."),
     "stateful.state[abstract]": ("private", "`__call__` is an abstract method here."),

@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from eqx_pytree import doc_remove_args, doc_repr
+from eqx_pytree import Module, doc_remove_args, doc_repr
 
 
 def function(a, b, *, c=3):
@@ -40,3 +40,26 @@ def test_arguments_are_left_out_of_the_signature():
 
     assert doc_remove_args("a", "unknown")(shown) is shown
     assert str(inspect.signature(shown)) == "(b, *, c=3)"
+
+
+def test_a_doc_of_a_generated_init_is_that_of_the_bases():
+    class Base(Module):
+        x: int
+
+    class Other(Module):
+        y: int
+
+    assert Base.__init__.__doc__ == object.__init__.__doc__
+    Base.__init__.__doc__ = "Take `x`."
+
+    class Same(Base):
+        pass
+
+    class More(Same):
+        z: int
+
+    class First(Other, Base):
+        pass
+
+    assert Same.__init__.__doc__ == More.__init__.__doc__ == "Take `x`."
+    assert First.__init__.__doc__ == Other.__init__.__doc__

@@ -174,10 +174,27 @@ class TestConverters:
 class TestDefaults:
     @pytest.mark.parametrize("make", [list, dict, set, lambda: np.ones(2), lambda: jnp.ones(2)])
     def test_a_mutable_default_is_refused(self, make):
-        with pytest.raises(ValueError, match=r"mutable default .* for field x is not allowed"):
+        with pytest.raises(
+            ValueError, match=r"mutable default .* for field x is not allowed"
+        ) as it:
 
             class Bad(Module):
                 x: Any = make()
+
+        told = str(it.value)
+        assert "Bad.x` would be one object for all instances" in told
+        assert "`x: ... = field(default_factory=lambda: ...)`" in told
+        assert "`self.x` in `__init__`" in told
+
+    def test_a_field_without_a_default_comes_first(self):
+        told = (
+            r"non-default argument 'y'.*Bad.y` has no default: .*`y: ... = field\(kw_only=True\)`"
+        )
+        with pytest.raises(TypeError, match=told):
+
+            class Bad(Module):
+                x: int = 1
+                y: int
 
     def test_a_default_factory_is_called_for_each_instance(self):
         class Config(Module):

@@ -94,11 +94,38 @@ class TestForward:
         np.testing.assert_allclose(y, reference(layer, query, key, value), rtol=1e-3, atol=1e-5)
 
     def test_masks(self, attention):
-        for mask in (MASK, np.stack([MASK, ~MASK]), MASK.astype(np.float32)):
+        for mask in (MASK, np.stack([MASK, ~MASK]), MASK.astype(np.int32)):
             expected = reference(attention, X, X, X, mask)
             np.testing.assert_allclose(attention(X, X, X, mask), expected, rtol=1e-4, atol=1e-6)
             y = attention(X, X, X, jnp.asarray(mask))
             np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+    def test_floating_masks_are_booleans_and_warn(self, attention, dtype):
+        mask = jnp.asarray(MASK, dtype)
+        expected = reference(attention, X, X, X, MASK)
+        rule = rf"`MultiheadAttention` was given a `mask` of dtype `{dtype}`.*as `mask == 0`"
+        for call in (attention, filter_jit(attention)):
+            with pytest.warns(UserWarning, match=rule) as caught:
+                y = call(X, X, X, mask)
+            assert len(caught) == 1
+            np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-6)
+        with pytest.warns(UserWarning, match=rule) as caught:
+            attention(X, X, X, jnp.where(MASK, 0, -1e9).astype(dtype))
+        assert caught[0].filename == __file__
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda mask: dot_product_attention(X, X, X, mask),
+            lambda mask: dot_product_attention_weights(X, X, mask),
+        ],
+    )
+    def test_floating_masks_of_one_head_warn(self, call):
+        with pytest.warns(UserWarning, match=r"`dot_product_attention.*as `mask == 0`") as caught:
+            y = call(MASK.astype(np.float32))
+        assert [it.filename for it in caught] == [__file__]
+        np.testing.assert_array_equal(y, call(MASK))
 
     def test_a_query_without_keys_attends_to_all_alike(self, attention):
         mean = affine(attention.value_proj, X).mean(axis=0)
@@ -301,10 +328,18 @@ class TestConstruction:
         assert tree_equal(layer.output_proj, Linear(16, 7, use_bias=False, key=o))
 
     def test_sizes_that_are_not_given(self, key):
-        layer = MultiheadAttention(3, 7, key=key)
+        with pytest.warns(UserWarning, match="3 heads do not divide a size of 7") as caught:
+            layer = MultiheadAttention(3, 7, key=key)
+        assert [it.filename for it in caught] == [__file__]
+        assert "pass `qk_size=2` and `vo_size=2`" in str(caught[0].message)
         assert (layer.key_size, layer.value_size, layer.output_size) == (7, 7, 7)
         assert (layer.qk_size, layer.vo_size) == (2, 2)
         assert layer(*[sequence(2, 7)] * 3).shape == (2, 7)
+
+    def test_sizes_of_heads_that_are_given_are_not_warned_of(self, key):
+        assert MultiheadAttention(3, 7, qk_size=2, vo_size=2, key=key).vo_size == 2
+        with pytest.warns(UserWarning, match="so `vo_size` became 7 // 3 = 2"):
+            MultiheadAttention(3, 7, qk_size=4, key=key)
 
     def test_traced_key_and_numpy_sizes(self, key):
         made = filter_jit(lambda k: MultiheadAttention(np.int64(2), np.int32(4), key=k))(key)

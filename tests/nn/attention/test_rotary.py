@@ -159,11 +159,21 @@ def test_sizes_are_checked(size, error, match):
     [
         (np.ones((3, 6)), ValueError, r"\(length, 4\), got shape \(3, 6\)"),
         (np.ones(4), ValueError, r"got shape \(4,\)"),
-        (np.ones((2, 3, 4)), ValueError, r"use `jax.vmap\(layer\)`"),
+        (
+            np.ones((2, 3, 4)),
+            ValueError,
+            r"\(length, heads, size\).* use `jax.vmap\(layer, in_axes=1, out_axes=1\)`, and for "
+            r"shape \(batch, length, size\) `jax.vmap\(layer\)`",
+        ),
+        (
+            np.ones((5, 2, 3, 4)),
+            ValueError,
+            r"use `jax.vmap\(jax.vmap\(layer, in_axes=1, out_axes=1\)\)`",
+        ),
         ([[1.0]], AttributeError, "array `x`; a `list`"),
         (np.ones((3, 4), bool), TypeError, "bool"),
     ],
-    ids=["size", "vector", "batch", "list", "bool"],
+    ids=["size", "vector", "heads", "batch of heads", "list", "bool"],
 )
 def test_inputs_are_checked(x, error, match):
     with pytest.raises(error, match=match):

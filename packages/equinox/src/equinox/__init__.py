@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     )
 
     from . import debug, internal, nn
+    from .nn import inference_mode as tree_inference
 
 __all__ = [
     "AbstractClassVar",
@@ -142,6 +143,7 @@ __all__ = [
     "tree_deserialise_leaves",
     "tree_equal",
     "tree_flatten_one_level",
+    "tree_inference",
     "tree_pformat",
     "tree_pprint",
     "tree_serialise_leaves",
@@ -152,7 +154,8 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = load_on_use(
         __name__,
         {
-            "eqx_filter": " ".join({*__all__} - {*globals()}),
+            "eqx_filter": " ".join({*__all__} - {*globals(), "tree_inference"}),
+            "eqx_nn": "tree_inference=inference_mode",
             ".debug": "",
             ".internal": "",
             ".nn": "",

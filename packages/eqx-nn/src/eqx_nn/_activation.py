@@ -6,6 +6,8 @@ tracing time, and for a function known to act on each element by itself it chang
 are called directly. Knows nothing of layers.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +37,30 @@ _ELEMENTWISE_NAMES = {
 
 identity: Callable[[Any], Any] = lambda x: x  # noqa: E731 - so a `repr` shows it
 """The final activation of an `MLP` unless another is given."""
+
+
+class _Shown:
+    """A default value that `help` shows by its name; it stands for the function."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self.function = function
+        self.name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+RELU = _Shown(jax.nn.relu, "jax.nn.relu")
+IDENTITY = _Shown(identity, "lambda x: x")
+
+
+def given(activation: Any) -> Any:
+    """The activation itself, where a default stands for it."""
+    return activation.function if isinstance(activation, _Shown) else activation
+
 
 _KNOWN: dict[int, tuple[Callable[..., Any], str, str]] = {
     id(identity): (identity, __name__, "identity")

@@ -1,5 +1,7 @@
 """`BatchNorm`: normalisation over a batch, with running statistics in a `State`."""
 
+from __future__ import annotations
+
 import functools
 import warnings
 from collections.abc import Hashable, Sequence
@@ -13,8 +15,9 @@ from jaxtyping import Array, ArrayLike, Bool, Inexact, Shaped
 
 from eqx_pytree import field
 
+from ._entries import check_entry
 from ._init import at_least_float32, checked_size
-from ._shapes import describe, shape_of
+from ._shapes import describe, for_channels, shape_of
 from ._state import State, StatefulLayer, StateIndex
 
 Statistics = tuple[Inexact[Array, " channels"], Inexact[Array, " channels"]]
@@ -45,7 +48,7 @@ class BatchNorm(StatefulLayer):
         y, state = batched(x, state)  # x of shape (batch, 3, ...)
 
     `weight` begins as ones and `bias` as zeros, each of shape `(input_size,)`, or is `None`.
-    `inference` is a leaf, which [`inference_mode`][] sets.
+    `inference` is a leaf, which `inference_mode` sets.
     """
 
     weight: Inexact[Array, " input_size"] | None
@@ -136,13 +139,19 @@ class BatchNorm(StatefulLayer):
         ignored.
 
         **Raises:** `TypeError` for another shape; `NameError` if `axis_name` is not the axis of a
-        `jax.vmap` around the call, unless at inference; and what [`State`][] raises.
+        `jax.vmap` around the call, unless at inference; `ValueError` for a state that gained or
+        lost an axis; and what `State` raises. (Without `in_axes`, JAX refuses the call before
+        it gets here: the count of batches has no axis to map.)
         """
         shape = shape_of(x) or ()
         if shape[:1] != (self.input_size,):
-            raise TypeError(describe("BatchNorm", "x", x, (self.input_size, *shape[1:])))
+            told = describe("BatchNorm", "x", x, (self.input_size, *shape[1:]))
+            raise TypeError(told + self._cure(shape))
         count_index, running_index = self._indices()
         count, running = state.get(count_index), state.get(running_index)
+        channels = (self.input_size,)
+        check_entry("BatchNorm", count_index.marker, count, [()], self._vmap())
+        check_entry("BatchNorm", running_index.marker, running, [channels, channels], self._vmap())
         is_ema = self.mode == "ema"
         if self.inference if inference is None else inference:
             statistics = running if is_ema else _corrected(running, count, self.momentum)
@@ -162,6 +171,17 @@ class BatchNorm(StatefulLayer):
         batch = self.batch_counter, self.batch_state_index
         return cast(tuple[StateIndex, StateIndex], ema if self.mode == "ema" else batch)
 
+    def _vmap(self) -> str:
+        """How to call the layer on a batch."""
+        named = f"axis_name={self.axis_name!r}"
+        return f"jax.vmap(layer, {named}, in_axes=(0, None), out_axes=(0, None))"
+
+    def _cure(self, shape: tuple[int, ...]) -> str:
+        """What to do with an input that has its channels at another place than the first."""
+        if shape[1:2] == (self.input_size,):
+            return f" A layer acts on one example; for a batch use `{self._vmap()}(x, state)`."
+        return for_channels(shape, self.input_size)
+
     def _of_batch(self, x: Any) -> Statistics:
         axes = tuple(self.axis_name) if isinstance(self.axis_name, list) else self.axis_name
         try:
@@ -169,9 +189,8 @@ class BatchNorm(StatefulLayer):
         except NameError as error:
             message = (
                 f"`BatchNorm` takes its statistics over the axis named {self.axis_name!r}, which "
-                f"no `jax.vmap` around the call has: {error} Call it as `jax.vmap(layer, "
-                f"axis_name={self.axis_name!r}, in_axes=(0, None), out_axes=(0, None))(x, state)`, "
-                "or on one example with `inference=True`."
+                f"no `jax.vmap` around the call has: {error} Call it as "
+                f"`{self._vmap()}(x, state)`, or on one example with `inference=True`."
             )
             raise NameError(message) from None
 

@@ -1,17 +1,19 @@
 """Layers made of what one hands them: `Sequential` and `Lambda`."""
 
+from __future__ import annotations
+
 import inspect
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 import jax
-import jax.random as jr
 from jaxtyping import PRNGKeyArray
 
 from eqx_pytree import Module
 
 from ._pickling import from_state, to_state
+from ._random import split_key
 from ._state import StatefulLayer
 from ._unset import UNSET
 
@@ -20,7 +22,7 @@ class Sequential(StatefulLayer):
     """Layers called one after the other.
 
     Each layer is called as `layer(x, key=key)`, or `layer(x, state, key=key)` if it is a
-    [`StatefulLayer`][] that is stateful. Wrap a plain function in [`Lambda`][]. Indexing gives a
+    `StatefulLayer` that is stateful. Wrap a plain function in `Lambda`. Indexing gives a
     layer, slicing a `Sequential` of some of them.
     """
 
@@ -54,7 +56,8 @@ class Sequential(StatefulLayer):
         **Raises:** `TypeError` if a layer cannot be called so, or needs a `state` that was not
         given.
         """
-        keys = [None] * len(self.layers) if key is None else jr.split(key, len(self.layers))
+        count = len(self.layers)
+        keys = [None] * count if key is None else split_key("Sequential", key, count)
         for index, (layer, layer_key) in enumerate(zip(self.layers, keys, strict=True)):
             try:
                 if not _is_stateful(layer):
@@ -73,7 +76,7 @@ class Sequential(StatefulLayer):
     @overload
     def __getitem__(self, i: int) -> Callable[..., Any]: ...
     @overload
-    def __getitem__(self, i: slice) -> "Sequential": ...
+    def __getitem__(self, i: slice) -> Sequential: ...
     def __getitem__(self, i: Any) -> Any:
         """One layer, or for a slice a `Sequential` of the layers there.
 
@@ -94,6 +97,10 @@ class Sequential(StatefulLayer):
     def __len__(self) -> int:
         """How many layers there are."""
         return len(self.layers)
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        """The layers, in the order in which they are called."""
+        yield from self.layers
 
 
 def _is_iterable(layers: Any) -> bool:

@@ -1,5 +1,7 @@
 """`Dropout`: noise on the way forward, none at inference."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax
@@ -10,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, PRNGKeyArray, Shap
 
 from eqx_pytree import Module
 
+from ._random import with_key
 from ._shapes import shape_of
 
 Probability = float | int | Float[Array, "..."]
@@ -22,7 +25,7 @@ class Dropout(Module):
     From Srivastava et al. (2014, "Dropout: A Simple Way to Prevent Neural Networks from
     Overfitting"), with the scaling done here instead of at inference, as in their section 10.
 
-    `p` and `inference` are leaves: `tree_at` and [`inference_mode`][] change them. The flag
+    `p` and `inference` are leaves: `tree_at` and `inference_mode` change them. The flag
     has a second name, `deterministic`, wherever it is given or read.
     """
 
@@ -90,7 +93,7 @@ class Dropout(Module):
             message = f"`Dropout` expects an array `x`; a `{kind}` has no attribute 'shape'."
             raise AttributeError(message)
         keep = _keep(self.p)
-        mask = jax.random.bernoulli(key, keep, shape)
+        mask = with_key("Dropout", key, lambda key: jax.random.bernoulli(key, keep, shape))
         return jnp.where(mask, x / _nonzero(keep), 0)
 
 

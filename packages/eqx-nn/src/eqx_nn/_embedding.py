@@ -1,5 +1,7 @@
 """`Embedding`: a table of vectors, looked up by index."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ from jaxtyping import Array, ArrayLike, Inexact, Int, PRNGKeyArray
 from eqx_pytree import Module, field
 
 from ._init import checked_size
+from ._random import with_key
 from ._shapes import shape_of
 
 
@@ -103,7 +106,7 @@ def _normal(key: PRNGKeyArray, shape: tuple[int, int], dtype: DTypeLike | None) 
             f"distribution; got `{jnp.dtype(kind).name}`. Cast the layer afterwards."
         )
         raise ValueError(message)
-    return jax.random.normal(key, shape, kind)
+    return with_key("Embedding", key, lambda key: jax.random.normal(key, shape, kind))
 
 
 def _shape_of_table(weight: Any, rows: int | None, columns: int | None) -> tuple[int, int]:

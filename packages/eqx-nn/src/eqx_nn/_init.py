@@ -5,6 +5,8 @@ root of the fan-in, the heuristic that Glorot & Bengio (2010, "Understanding the
 training deep feedforward neural networks") give as their equation (1).
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import operator
@@ -23,7 +25,7 @@ P = ParamSpec("P")
 
 def default_init(
     key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike | None, lim: float
-) -> Inexact[Array, "..."]:
+) -> Inexact[Array, "*axes"]:
     """Draw from U(-lim, lim); for complex dtypes real and imaginary part each, from a split key.
 
     `dtype=None` is float64 in JAX's 64-bit mode and else float32. **Raises** `ValueError` for a

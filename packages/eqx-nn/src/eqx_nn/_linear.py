@@ -1,5 +1,7 @@
 """Layers that are affine maps: `Linear`, and `Identity`."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, Literal, TypeVar
 
@@ -11,10 +13,10 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from ._init import checked_size, default_init, refuse_two_biases
+from ._random import split_key
 from ._shapes import columns, describe, shape_of, wrong_shape
 
 T = TypeVar("T")
-Size = int | Literal["scalar"]
 
 
 class Linear(Module):
@@ -26,15 +28,15 @@ class Linear(Module):
 
     weight: Inexact[Array, "out_features in_features"]
     bias: Inexact[Array, " out_features"] | None
-    in_features: Size = field(static=True)
-    out_features: Size = field(static=True)
+    in_features: int | Literal["scalar"] = field(static=True)
+    out_features: int | Literal["scalar"] = field(static=True)
     use_bias: bool = field(static=True)
 
     @refuse_two_biases
     def __init__(
         self,
-        in_features: Size,
-        out_features: Size,
+        in_features: int | Literal["scalar"],
+        out_features: int | Literal["scalar"],
         use_bias: bool = True,
         dtype: DTypeLike | None = None,
         *,
@@ -61,7 +63,7 @@ class Linear(Module):
         fan_in = 1 if self.in_features == "scalar" else self.in_features
         fan_out = 1 if self.out_features == "scalar" else self.out_features
         limit = 1 / math.sqrt(fan_in) if fan_in else 1.0
-        weight_key, bias_key = jax.random.split(key, 2)
+        weight_key, bias_key = split_key("Linear", key)
         self.weight = default_init(weight_key, (fan_out, fan_in), dtype, limit)
         self.bias = default_init(bias_key, (fan_out,), dtype, limit) if self.use_bias else None
 

@@ -1,10 +1,11 @@
 """`MLP`: the multi-layer perceptron, with its layers apart or stacked in a scan."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
-import jax.random as jr
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
@@ -12,10 +13,11 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 from eqx_filter import combine, is_array, partition
 from eqx_pytree import Module, field
 
-from ._activation import activate, identity, of_layer, per_neuron
+from ._activation import IDENTITY, RELU, activate, given, of_layer, per_neuron
 from ._init import checked_size
-from ._linear import Linear, Size
+from ._linear import Linear
 from ._pickling import from_state, to_state
+from ._random import split_key
 
 
 class MLP(Module):
@@ -35,20 +37,20 @@ class MLP(Module):
     final_activation: Callable[..., Any]
     use_bias: bool = field(static=True)
     use_final_bias: bool = field(static=True)
-    in_size: Size = field(static=True)
-    out_size: Size = field(static=True)
+    in_size: int | Literal["scalar"] = field(static=True)
+    out_size: int | Literal["scalar"] = field(static=True)
     width_size: int = field(static=True)
     depth: int = field(static=True)
     scan: bool = field(static=True, default=False)
 
     def __init__(
         self,
-        in_size: Size,
-        out_size: Size,
+        in_size: int | Literal["scalar"],
+        out_size: int | Literal["scalar"],
         width_size: int,
         depth: int,
-        activation: Callable[..., Any] = jax.nn.relu,
-        final_activation: Callable[..., Any] = identity,
+        activation: Callable[..., Any] = RELU,
+        final_activation: Callable[..., Any] = IDENTITY,
         use_bias: bool = True,
         use_final_bias: bool = True,
         dtype: DTypeLike | None = None,
@@ -62,7 +64,7 @@ class MLP(Module):
 
         - `in_size`, `out_size`: sizes of input and output; `"scalar"` stands for shape `()`.
         - `width_size`: size of each hidden layer.
-        - `depth`: how many hidden layers; 0 is one [`Linear`][] from input to output.
+        - `depth`: how many hidden layers; 0 is one `Linear` from input to output.
         - `activation`, `final_activation`: what follows each hidden layer, and the last layer.
         - `use_bias`, `use_final_bias`: whether the hidden layers, and the last one, have a bias.
         - `dtype`: of weights and biases; float32 unless given (float64 in JAX's 64-bit mode).
@@ -80,7 +82,7 @@ class MLP(Module):
         if self.depth:
             self.width_size = checked_size("MLP", "width_size", width_size)
         self.use_bias, self.use_final_bias, self.scan = use_bias, use_final_bias, scan
-        keys = jr.split(key, self.depth + 1)
+        keys = split_key("MLP", key, self.depth + 1)
         if scan and self.depth:
             self.layers = self._stacked(keys, dtype)
         else:
@@ -92,9 +94,9 @@ class MLP(Module):
                     sizes[:-1], sizes[1:], biases, keys, strict=True
                 )
             )
-        self.activation = per_neuron(activation, self.depth, self.width_size)
+        self.activation = per_neuron(given(activation), self.depth, self.width_size)
         out = () if self.out_size == "scalar" else (self.out_size,)
-        self.final_activation = per_neuron(final_activation, *out)
+        self.final_activation = per_neuron(given(final_activation), *out)
 
     def _stacked(self, keys: Array, dtype: DTypeLike | None) -> tuple[Linear, ...]:
         """The first layer, those between stacked along a leading axis, and the last layer."""

@@ -1,5 +1,7 @@
 """`inference_mode`: one flag, set through a whole model."""
 
+from __future__ import annotations
+
 from typing import Any, TypeVar
 
 import jax.tree_util as jtu
@@ -12,7 +14,7 @@ T = TypeVar("T")
 def inference_mode(pytree: T, value: bool = True) -> T:
     """Set the `inference` flag of every layer in `pytree` that has one.
 
-    A layer has the flag if it has an attribute `inference` that is no method: [`Dropout`][] does,
+    A layer has the flag if it has an attribute `inference` that is no method: `Dropout` does,
     and so may any Module. Layers inside layers are found. The tree is not changed; a changed copy
     is returned.
 

@@ -3,6 +3,8 @@
 What they share is one function, which is compiled when called eagerly and inlined when traced.
 """
 
+from __future__ import annotations
+
 import functools
 import warnings
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from jaxtyping import Array, ArrayLike, Inexact, Shaped
 from eqx_pytree import Module, field
 
 from ._init import at_least_float32, checked_size
-from ._shapes import describe, shape_of
+from ._shapes import describe, for_channels, shape_of
 from ._unset import UNSET
 
 Affine = Inexact[Array, "..."] | None
@@ -160,7 +162,7 @@ class GroupNorm(Module):
 
     From Wu & He (2018, "Group Normalization"), equations (1), (2), (6) and (7): the first axis of
     `x` holds the channels, `groups` groups of neighbours, and mean and (biased) variance are over
-    the channels of a group and all other axes. One group is a [`LayerNorm`][] with a weight for
+    the channels of a group and all other axes. One group is a `LayerNorm` with a weight for
     each channel; as many groups as channels are the instance norm of Ulyanov et al. (2016).
     `weight` begins as ones and `bias` as zeros, each of shape `(channels,)`, or is `None`.
     """
@@ -234,7 +236,8 @@ class GroupNorm(Module):
             raise AttributeError(describe("GroupNorm", "x", x, (self.channels or self.groups,)))
         channels = None if self.weight is None else self.channels
         if not shape or (shape[0] % self.groups if channels is None else shape[0] != channels):
-            raise ValueError(describe("GroupNorm", "x", x, (channels or self.groups, *shape[1:])))
+            told = describe("GroupNorm", "x", x, (channels or self.groups, *shape[1:]))
+            raise ValueError(told + for_channels(shape, channels))
         y = _normalised(x, self.weight, self.bias, self.eps, groups=self.groups, centred=True)
         return y if state is UNSET else (y, state)
 
@@ -267,9 +270,9 @@ def _normalised(
     if centred:
         y = y - jnp.mean(y, axes, keepdims=True)
     square = jnp.real(y * jnp.conj(y))
-    y = y * lax.rsqrt(jnp.mean(square, axes, keepdims=True) + eps)
-    y = y.reshape(x.shape)
-    with jax.numpy_dtype_promotion("standard"):  # weights may be narrower, or wider
+    with jax.numpy_dtype_promotion("standard"):  # `y` may be complex, and weights narrower or wider
+        y = y * lax.rsqrt(jnp.mean(square, axes, keepdims=True) + eps)
+        y = y.reshape(x.shape)
         if weight is not None:
             y = y * weight
         if bias is not None:

@@ -4,6 +4,8 @@ Pickle finds a function by its module and name, and under the private names that
 functions carry it finds another object, and refuses. Knows nothing of layers.
 """
 
+from __future__ import annotations
+
 import importlib
 from typing import Any
 

@@ -1,5 +1,7 @@
 """`PReLU`: a rectifier whose slope is learnt."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Inexact, Shaped
@@ -36,7 +38,8 @@ class PReLU(Module):
     def __call__(self, x: Shaped[ArrayLike, "*shape"]) -> Inexact[Array, "*out"]:
         """Apply the rectifier to each element of `x`, of any shape.
 
-        The result has the shape and dtype to which `x` and `negative_slope` broadcast and promote.
+        The result has the shape and dtype to which `x` and `negative_slope` broadcast and promote,
+        in JAX's mode of strict promotion too.
 
         **Raises:** `TypeError` for what is no array, `ValueError` for shapes that do not broadcast.
         """
@@ -64,7 +67,8 @@ class PReLU(Module):
 def _rectify(x: Array, slope: Array) -> Array:
     rank = max(x.ndim, slope.ndim)
     x, slope = (jnp.reshape(a, (1,) * (rank - a.ndim) + a.shape) for a in (x, slope))
-    return jnp.where(x >= 0, x, slope * x)
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.where(x >= 0, x, slope * x)
 
 
 def _broadcasts(*shapes: tuple[int, ...]) -> bool:

@@ -1,8 +1,10 @@
 """Layers whose weight is computed from others at each call: `SpectralNorm` and `WeightNorm`."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,16 +15,20 @@ from jaxtyping import Array, Inexact, PRNGKeyArray
 from eqx_filter import is_array, tree_at
 from eqx_pytree import Module, field
 
+from ._entries import check_entry
 from ._init import checked_size
+from ._random import split_key
 from ._state import State, StatefulLayer, StateIndex
 
 INITIAL_ITERATIONS = 15
 """Steps of the power iteration that a `SpectralNorm` takes when it is built."""
 
-Layer = Callable[..., Any]
+_VMAP = "jax.vmap(layer, in_axes=(0, None), out_axes=(0, None))"
+
+Layer = TypeVar("Layer", bound=Callable[..., Any])
 
 
-class SpectralNorm(StatefulLayer):
+class SpectralNorm(StatefulLayer, Generic[Layer]):
     """A layer whose weight is divided by its largest singular value.
 
     Miyato et al. (2018, "Spectral Normalization for Generative Adversarial Networks"), equations
@@ -33,7 +39,7 @@ class SpectralNorm(StatefulLayer):
         v <- W^H u / |W^H u|
 
     and calls the layer with `W / (u^H W v)`. No gradient passes through `u` and `v`, which are an
-    entry of the [`State`][]: unit vectors of shapes `(out,)` and `(in,)`.
+    entry of the `State`: unit vectors of shapes `(out,)` and `(in,)`.
 
         layer, state = make_with_state(SpectralNorm)(linear, "weight", key=key)
         y, state = layer(x, state)
@@ -41,7 +47,7 @@ class SpectralNorm(StatefulLayer):
 
     layer: Layer
     weight_name: str = field(static=True)
-    uv_index: StateIndex
+    uv_index: StateIndex[tuple[Inexact[Array, " out"], Inexact[Array, " in"]]]
     num_power_iterations: int = field(static=True)
     eps: float = field(static=True)
     inference: Any
@@ -84,7 +90,7 @@ class SpectralNorm(StatefulLayer):
                 f"`{type(layer).__name__}.{weight_name}` has shape {weight.shape}."
             )
             raise ValueError(message)
-        u_key, v_key = jr.split(key)
+        u_key, v_key = split_key(name, key)
         matrix = jnp.reshape(weight, (weight.shape[0], -1))
         u = jr.normal(u_key, (matrix.shape[0],), matrix.dtype)
         v = jr.normal(v_key, (matrix.shape[1],), matrix.dtype)
@@ -97,12 +103,14 @@ class SpectralNorm(StatefulLayer):
         """Call the layer with its weight divided; return what it returns, and the new state.
 
         `x` is whatever the layer takes. `inference` takes the place of the flag of the layer, and
-        `key` is ignored. **Raises** what [`State`][] raises for a state that is old or of another
-        model, and what the layer raises.
+        `key` is ignored. **Raises** `ValueError` for a state that gained or lost an axis, what
+        `State` raises for one that is old or of another model, and what the layer raises.
         """
         weight = getattr(self.layer, self.weight_name)
         matrix = jnp.reshape(weight, (weight.shape[0], -1))
         u, v = state.get(self.uv_index)
+        sizes = [(size,) for size in matrix.shape]
+        check_entry(type(self).__name__, self.uv_index.marker, (u, v), sizes, _VMAP)
         if not (self.inference if inference is None else inference):
             u, v = _power_iteration(matrix, u, v, self.num_power_iterations, self.eps)
             state = state.set(self.uv_index, (u, v))
@@ -126,7 +134,8 @@ def _power_iteration(
 
 def _unit(vector: Array, eps: Any) -> Array:
     length = jnp.linalg.norm(vector)
-    return vector / jnp.maximum(length, jnp.asarray(eps, length.dtype))
+    with jax.numpy_dtype_promotion("standard"):  # the length of a complex vector is real
+        return vector / jnp.maximum(length, jnp.asarray(eps, length.dtype))
 
 
 @functools.partial(jax.jit, inline=True)
@@ -135,7 +144,7 @@ def _divided(weight: Array, matrix: Array, u: Array, v: Array) -> Array:
     return weight / (jnp.conj(u) @ matrix @ v)
 
 
-class WeightNorm(Module):
+class WeightNorm(Module, Generic[Layer]):
     """A layer whose weight is kept as a direction and a length.
 
     Salimans & Kingma (2016, "Weight Normalization: A Simple Reparameterization to Accelerate
@@ -145,7 +154,7 @@ class WeightNorm(Module):
     """
 
     layer: Layer
-    g: Inexact[Array, "..."]
+    g: Inexact[Array, "*axes"]
     weight_name: str = field(static=True)
     axis: int | None = field(static=True)
 
@@ -190,7 +199,8 @@ def _lengths(weight: Array, axis: int | None) -> Array:
 
 @functools.partial(jax.jit, static_argnums=2, inline=True)
 def _scaled(weight: Array, g: Array, axis: int | None) -> Array:
-    return weight * (g / _lengths(weight, axis))
+    with jax.numpy_dtype_promotion("standard"):  # lengths of complex weights are real
+        return weight * (g / _lengths(weight, axis))
 
 
 def _weight(wrapper: str, layer: Any, name: str) -> Array:

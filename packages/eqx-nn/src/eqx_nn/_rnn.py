@@ -1,5 +1,7 @@
 """Recurrent cells: one step of a recurrence. Scan over a sequence with `jax.lax.scan`."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +15,7 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from ._init import checked_size, default_init, refuse_two_biases
+from ._random import split_key
 from ._shapes import columns, describe, shape_of, wrong_shape
 
 
@@ -74,7 +77,7 @@ class GRUCell(Module):
         self.hidden_size = checked_size("GRUCell", "hidden_size", hidden_size)
         self.use_bias = use_bias if bias is None else bias
         rows, limit = 3 * self.hidden_size, _limit(self.hidden_size)
-        ih_key, hh_key, bias_key, bias_n_key = jax.random.split(key, 4)
+        ih_key, hh_key, bias_key, bias_n_key = split_key("GRUCell", key, 4)
         self.weight_ih = default_init(ih_key, (rows, self.input_size), dtype, limit)
         self.weight_hh = default_init(hh_key, (rows, self.hidden_size), dtype, limit)
         self.bias = self.bias_n = None
@@ -168,7 +171,7 @@ class LSTMCell(Module):
         self.hidden_size = checked_size("LSTMCell", "hidden_size", hidden_size)
         self.use_bias = use_bias if bias is None else bias
         rows, limit = 4 * self.hidden_size, _limit(self.hidden_size)
-        ih_key, hh_key, bias_key = jax.random.split(key, 3)
+        ih_key, hh_key, bias_key = split_key("LSTMCell", key, 3)
         self.weight_ih = default_init(ih_key, (rows, self.input_size), dtype, limit)
         self.weight_hh = default_init(hh_key, (rows, self.hidden_size), dtype, limit)
         self.bias = default_init(bias_key, (rows,), dtype, limit) if self.use_bias else None
@@ -199,6 +202,13 @@ class LSTMCell(Module):
         return jax.nn.sigmoid(out) * jnp.tanh(c), c
 
 
+_SEQUENCE = (
+    "There is one hidden state. If the first axis of the input is time, the cell is called at each "
+    "step: `jax.lax.scan(step, hidden, xs)`, as the documentation of the class shows. If it is a "
+    "batch, each example has a hidden state of its own."
+)
+
+
 def _limit(hidden_size: int) -> float:
     return math.sqrt(1 / hidden_size) if hidden_size else 1.0
 
@@ -227,5 +237,8 @@ def _products(cell: GRUCell | LSTMCell, x: Any, h: Any) -> tuple[Any, Any]:
             message = "matrices of columns cannot be added to a bias or to a vector"
             raise ValueError(message)
     except (TypeError, ValueError) as error:
-        raise wrong_shape(name, error, inputs) from None
+        error = wrong_shape(name, error, inputs)
+        if len(shape_of(x) or ()) == 2 and shape_of(h) == columns(cell.weight_hh):
+            error.add_note(_SEQUENCE)
+        raise error from None
     return from_input, from_hidden

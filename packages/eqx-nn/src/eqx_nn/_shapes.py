@@ -1,5 +1,7 @@
 """What is said of an input of the wrong shape. Looked at only once something has failed."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,10 +45,30 @@ def describe(layer: str, name: str, given: Any, expected: Shape | None) -> str:
         kind = type(given).__name__
         return f"{rule}, got a `{kind}`, which is no array. Use `jax.numpy.asarray({name})`."
     told = f"{rule}, got shape {shape}."
-    if expected is None or len(shape) <= len(expected):
+    extra = 0 if expected is None else len(shape) - len(expected)
+    if extra <= 0:
         return told
-    if shape[1:] != expected and shape[:-1] == expected:
-        axis, vmapped = "last", f"jax.vmap(layer, in_axes={len(shape) - 1})"
-    else:
-        axis, vmapped = "first", "jax.vmap(layer)"
-    return f"{told} A layer acts on one example; for a batch along the {axis} axis use `{vmapped}`."
+    if extra == 1 and shape[1:] != expected and shape[:-1] == expected:
+        vmapped = f"jax.vmap(layer, in_axes={len(shape) - 1})"
+        return (
+            f"{told} A layer acts on one example; for a batch along the last axis use `{vmapped}`."
+        )
+    return f"{told}{for_a_batch(extra)}"
+
+
+def for_a_batch(axes: int = 1) -> str:
+    """Say how to call a layer on what has `axes` axes of a batch in front."""
+    along = "a batch along the first axis" if axes == 1 else f"batches along the first {axes} axes"
+    vmapped = "jax.vmap(" * axes + "layer" + ")" * axes
+    return f" A layer acts on one example; for {along} use `{vmapped}`."
+
+
+def for_channels(shape: Shape, channels: int | None) -> str:
+    """Say how to call a layer on what may have its `channels` in another place than the first."""
+    if channels is None or len(shape) < 2 or shape[0] == channels:
+        return ""
+    if shape[1] == channels:
+        return for_a_batch()
+    if shape[-1] == channels:
+        return " If the channels are the last axis, put them first: `jax.numpy.moveaxis(x, -1, 0)`."
+    return ""

@@ -1,5 +1,7 @@
 """`Shared`: one value at several places of a model."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 

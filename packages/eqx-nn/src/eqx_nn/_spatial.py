@@ -3,11 +3,13 @@
 Knows no layer. A layer acts on one example of shape `(channels, dim_1, ..., dim_N)`.
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Sequence
 from typing import Any
 
-from ._shapes import shape_of
+from ._shapes import for_a_batch, shape_of
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -107,10 +109,8 @@ def wrong_rank(
             f"attribute 'shape'. Use `jax.numpy.asarray(x)`."
         )
     told = f"`{layer}` expects `x` of shape {expected}, got shape {shape_of(x)}."
-    if len(shape) == axes + 2:
-        told += (
-            " A layer acts on one example; for a batch along the first axis use `jax.vmap(layer)`."
-        )
+    if len(shape) > axes + 1:
+        told += for_a_batch(len(shape) - axes - 1)
     elif len(shape) == axes:
         told += " If the axis of channels is missing, add it with `x[None]`."
     return kind(told)

@@ -4,10 +4,12 @@ A layer never changes. What it must remember is an entry of a `State`, which is 
 and comes back new; the layer holds only the index of its entry.
 """
 
+from __future__ import annotations
+
 import abc
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +17,17 @@ import jax.tree_util as jtu
 
 from eqx_pytree import Module, field, tree_pformat
 
+from ._entries import axis_of_a_batch, name_of
+
 P = ParamSpec("P")
 T = TypeVar("T")
+Value = TypeVar("Value")
 
 
 class StatefulLayer(Module):
     """Base class of layers that are called as `layer(x, state, *, key=None)`.
 
-    Such a layer returns `(y, state)`. [`Sequential`][] hands the state from one to the next.
+    Such a layer returns `(y, state)`. `Sequential` hands the state from one to the next.
     """
 
     @abc.abstractmethod
@@ -38,11 +43,11 @@ class _Sentinel(Module):
     """Stands in an index for the first value, once that is in a `State`."""
 
 
-class StateIndex(Module):
-    """The key of one entry of a [`State`][], made by a layer in its `__init__`.
+class StateIndex(Module, Generic[Value]):
+    """The key of one entry of a `State`, made by a layer in its `__init__`.
 
         class Counter(StatefulLayer):
-            count: StateIndex
+            count: StateIndex[jax.Array]
 
             def __init__(self):
                 self.count = StateIndex(jnp.array(0))
@@ -53,13 +58,13 @@ class StateIndex(Module):
         counter, state = make_with_state(Counter)()
 
     `marker` tells indices apart: it is the place of the index in the model, as text, in what
-    [`make_with_state`][] returns, and an object of its own before.
+    `make_with_state` returns, and an object of its own before.
     """
 
     marker: Any = field(static=True)
-    init: Any
+    init: Value | _Sentinel
 
-    def __init__(self, init: Any) -> None:
+    def __init__(self, init: Value) -> None:
         """Take the first value of the entry, a PyTree of arrays and numbers."""
         self.marker = object()
         self.init = init
@@ -77,7 +82,7 @@ class _Old:
 class State:
     """The values that belong to the indices of a model. A PyTree of arrays.
 
-    Made by [`make_with_state`][]. `set` and `update` return a new state, after which the old one
+    Made by `make_with_state`. `set` and `update` return a new state, after which the old one
     refuses any use: a state used twice is nearly always a layer whose news were lost. To use one
     twice on purpose, copy it first with `jax.tree.map(lambda x: x, state)`.
     """
@@ -86,9 +91,9 @@ class State:
     _state: dict[Any, Any] | _Old
 
     def __init__(self, model: Any) -> None:
-        """Collect the first values of every [`StateIndex`][] in `model`, as arrays.
+        """Collect the first values of every `StateIndex` in `model`, as arrays.
 
-        **Raises:** `ValueError` if `model` comes from [`make_with_state`][], which took them out;
+        **Raises:** `ValueError` if `model` comes from `make_with_state`, which took them out;
         `TypeError` for a first value that is no PyTree of arrays and numbers.
         """
         state = {}
@@ -105,16 +110,16 @@ class State:
                 state[index.marker] = _as_arrays(index.init, place)
         self._state = state
 
-    def get(self, item: StateIndex) -> Any:
+    def get(self, item: StateIndex[Value]) -> Value:
         """The value at an index: a PyTree of arrays.
 
-        **Raises:** `ValueError` if the state is old, or if `item` is no [`StateIndex`][];
+        **Raises:** `ValueError` if the state is old, or if `item` is no `StateIndex`;
         `KeyError` if the index is of another model.
         """
         values = self._values(f"get {_told(item)} from it")
         return values[_marker(item, values)]
 
-    def set(self, item: StateIndex, value: Any) -> "State":
+    def set(self, item: StateIndex[Value], value: Value) -> State:
         """Return the state with `value` at an index. This state is old afterwards.
 
         `value` has the structure of what is there, and in each leaf the shape, the dtype and the
@@ -131,17 +136,18 @@ class State:
             message = (
                 f"Old and new values have different structures/shapes/dtypes at {_told(marker)}, "
                 f"{difference}. The old value is {old} and the new value is {new}."
+                f"{axis_of_a_batch(values[marker], value)}"
             )
             raise ValueError(message)
         return self._superseded(
             {**values, marker: value}, f"`set` gave {_told(marker)} a new value"
         )
 
-    def substate(self, pytree: Any) -> "State":
+    def substate(self, pytree: Any) -> State:
         """The state of a part of the model alone: of the indices in `pytree`.
 
         Hand it to that part, also under `jax.vmap` where the rest of the state has other axes,
-        and put its news back with [`State.update`][].
+        and put its news back with `State.update`.
 
         **Raises:** `ValueError` if the state is old; `KeyError` for an index of another model.
         """
@@ -150,7 +156,7 @@ class State:
         markers = [_marker(leaf, values) for leaf in leaves if _is_index(leaf)]
         return _made({marker: values[marker] for marker in markers})
 
-    def update(self, substate: "State") -> "State":
+    def update(self, substate: State) -> State:
         """Return the state with the values of `substate`. This state is old afterwards.
 
         **Raises:** `ValueError` if either state is old, if `substate` is no `State`, or if it has
@@ -182,7 +188,7 @@ class State:
         return tuple(values.values()), tuple(values)
 
     @classmethod
-    def tree_unflatten(cls, keys: tuple[Any, ...], values: Any) -> "State":
+    def tree_unflatten(cls, keys: tuple[Any, ...], values: Any) -> State:
         """Build a state of what `tree_flatten` gave, in reverse order."""
         return _made(dict(zip(keys, values, strict=True)))
 
@@ -220,7 +226,7 @@ class State:
             raise ValueError(message)
         return self._state
 
-    def _superseded(self, values: dict[Any, Any], by: str) -> "State":
+    def _superseded(self, values: dict[Any, Any], by: str) -> State:
         self._state = _Old(by)
         return _made(values)
 
@@ -248,11 +254,11 @@ def make_with_state(make_model: Callable[P, T]) -> Callable[P, tuple[T, State]]:
     **Arguments:** `make_model`: a class or a function that returns a model.
 
     **Returns:** a function of the same arguments that returns the pair. In the model, each
-    [`StateIndex`][] has its place in the model as its marker, such as
+    `StateIndex` has its place in the model as its marker, such as
     `"Sequential.layers[1].batch_counter"`, so models built alike have equal structures; their
     first values are in the state alone.
 
-    The function **raises** what `make_model` and [`State`][] raise.
+    The function **raises** what `make_model` and `State` raise.
     """
 
     @functools.wraps(make_model, updated=())
@@ -274,7 +280,7 @@ def make_with_state(make_model: Callable[P, T]) -> Callable[P, tuple[T, State]]:
 def delete_init_state(model: T) -> T:
     """Take the first values out of the indices in `model`, which is then smaller by them.
 
-    For a model whose `State(model)` was taken by hand; [`make_with_state`][] does both.
+    For a model whose `State(model)` was taken by hand; `make_with_state` does both.
     """
 
     def without(leaf: Any) -> Any:
@@ -300,7 +306,7 @@ def _place(model: Any, path: Any) -> str:
 def _told(marker: Any) -> str:
     """What messages call the entry of an index, or of its marker."""
     marker = marker.marker if _is_index(marker) else marker
-    return f"`{marker}`" if isinstance(marker, str) else "an entry that has no name yet"
+    return name_of(marker)
 
 
 def _marker(item: Any, values: dict[Any, Any]) -> Any:

@@ -1,11 +1,13 @@
 """What stands for an argument that was not given, where `None` is one that may be."""
 
+from __future__ import annotations
+
 import enum
 from typing import Final, Literal
 
 
 class Unset(enum.Enum):
-    """The type of [`UNSET`][]."""
+    """The type of `UNSET`."""
 
     UNSET = enum.auto()
 

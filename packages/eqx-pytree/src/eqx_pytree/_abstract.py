@@ -28,7 +28,7 @@ else:
     class AbstractClassVar(Generic[_T]):
         """Annotates a class attribute that every concrete subclass must have.
 
-        As [`AbstractVar`][], for `x: ClassVar[int] = ...`.
+        As `AbstractVar`, for `x: ClassVar[int] = ...`.
         """
 
 

@@ -110,6 +110,29 @@ class Checks:
             warnings.warn(message, UserWarning, stacklevel=5)
 
 
+def way_out(cls: type, error: str) -> str:
+    """Say what to write instead, where `dataclasses` refused a field of the class body."""
+    name = next((it for it in vars(cls).get("__annotations__", {}) if _names(it, error)), None)
+    if name is None:
+        return ""
+    where = f". `{cls.__qualname__}.{name}`"
+    if error.startswith("mutable default"):
+        return (
+            f"{where} would be one object for all instances: write `{name}: ... = "
+            f"field(default_factory=lambda: ...)`, or assign `self.{name}` in `__init__`."
+        )
+    if error.startswith("non-default argument"):
+        return (
+            f"{where} has no default: put it before the fields that have one, give it one, or "
+            f"write `{name}: ... = field(kw_only=True)`."
+        )
+    return ""
+
+
+def _names(field: str, error: str) -> bool:
+    return f"field {field} " in error or f"'{field}'" in error
+
+
 def refuse_slots(cls: type) -> None:
     """Refuse a field that is also a slot: it would not be in `__dict__`, so it would be no leaf."""
     for spec in dataclasses.fields(cls):

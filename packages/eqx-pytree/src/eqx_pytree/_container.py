@@ -27,7 +27,7 @@ class ContainerMeta(type):
 
     reverse_lookup: list[Any]
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], dict: dict[str, Any], /) -> Any:
+    def __new__(mcs, name: str, bases: tuple[type, ...], dict: dict[str, Any]) -> Any:
         """Make the class, with each value replaced by its number."""
         magic = {key: value for key, value in dict.items() if _is_magic(key)}
         values = {key: value for key, value in dict.items() if key not in magic}

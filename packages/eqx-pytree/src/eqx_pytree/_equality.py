@@ -17,7 +17,7 @@ def tree_equal(
     typematch: bool | None = None,
     rtol: float = 0.0,
     atol: float = 0.0,
-) -> bool | jax.Array:
+) -> "bool | jax.Array":
     """Whether all PyTrees are equal: the same structure, and leaves that are equal in turn.
 
     Arrays are equal when shape, dtype and values are; NaN is unequal to itself, typed PRNG keys

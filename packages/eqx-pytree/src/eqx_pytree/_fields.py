@@ -13,7 +13,7 @@ CONVERTER = "converter"
 def field(
     *, converter: Callable[[Any], Any] | None = None, static: bool = False, **kwargs: Any
 ) -> Any:
-    """Describe one field of a [`Module`][], as `dataclasses.field` does.
+    """Describe one field of a `Module`, as `dataclasses.field` does.
 
     **Arguments:**
 

@@ -21,22 +21,27 @@ def load_on_use(
 
     - `module`: its `__name__`.
     - `homes`: from other modules, as `importlib.import_module` takes them, `".folder"` being one
-        beside it, to the names that are found there, with spaces between. The name of a folder can
-        be asked for too.
+        beside it, to the names that are found there, with spaces between; `here=there` is one that
+        is called otherwise there. The name of a folder can be asked for too.
     - `distribution`: what has the version that `__version__` is.
     - `otherwise`: called with any other name; it must raise `AttributeError` itself.
 
     **Returns:** `__getattr__` and `__dir__`. Without `otherwise`, the former raises
     `AttributeError` for other names.
     """
-    where = {name: home for home, names in homes.items() for name in names.split()}
+    where = {}
+    for home, names in homes.items():
+        for told in names.split():
+            name, _, original = told.partition("=")
+            where[name] = home, original or name
     folders = {home[1:] for home in homes if home.startswith(".")}
 
     def load(name: str) -> Any:
         if name in folders:
             found = import_module(f".{name}", module)
         elif name in where:
-            found = getattr(import_module(where[name], module), name)
+            home, original = where[name]
+            found = getattr(import_module(home, module), original)
         elif name == "__version__" and distribution is not None:
             from importlib.metadata import version
 
@@ -49,7 +54,7 @@ def load_on_use(
         setattr(sys.modules[module], name, found)
         return found
 
-    def names() -> list[str]:
+    def all_names() -> list[str]:
         return sorted({*vars(sys.modules[module]), *where, *folders})
 
-    return load, names
+    return load, all_names

@@ -5,6 +5,7 @@ instance's leaves. Knows nothing of classes under construction.
 """
 
 import dataclasses
+import functools
 import operator
 import types
 from collections.abc import Callable
@@ -23,8 +24,19 @@ def _get(name: str) -> Any:
     return property(operator.attrgetter(f"__call__.{name}"))
 
 
+class _InThisModule(type):
+    """Tells the class its module, so that `__module__` of an instance can be the function's."""
+
+    @property
+    def __module__(cls) -> str:  # type: ignore[override]
+        return __name__
+
+    def __repr__(cls) -> str:
+        return f"<class '{cls.__module__}.{cls.__qualname__}'>"
+
+
 @dataclasses.dataclass(init=False, eq=False, repr=False)
-class BoundMethod:
+class BoundMethod(metaclass=_InThisModule):
     # A function and the instance that it is called with: a PyTree whose one child is `__self__`.
     # (No docstring: `__doc__` is the function's.)
     #
@@ -48,6 +60,13 @@ class BoundMethod:
     @property
     def __doc__(self) -> str | None:
         return self.__func__.__doc__
+
+    @property
+    def __module__(self) -> str:  # type: ignore[override]
+        return self.__func__.__module__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> "BoundMethod":
+        return self  # as Python's bound methods do, by which `inspect` and `help` know a routine
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "__func__"), name)
@@ -99,15 +118,27 @@ class _MethodOfNone:
 
 
 _hold = vars(BoundMethod)["__call__"].__set__
+del BoundMethod.__annotations__  # those of an instance are the function's
+
+
+_COPIED = tuple(name for name in functools.WRAPPER_ASSIGNMENTS if name != "__doc__")
 
 
 class Method:
-    """The descriptor that stands for a function in a Module's class."""
+    """The descriptor that stands for a function in a Module's class.
 
-    __slots__ = ("function",)
+    It says of itself what the function says, for tools that read the class's `__dict__`, such as
+    `doctest`.
+    """
+
+    __slots__ = ("__dict__", "function")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
+        functools.update_wrapper(self, function, _COPIED)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
@@ -121,10 +152,6 @@ class Method:
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
         return self.function.__doc__
-
-    @property
-    def __wrapped__(self) -> Callable[..., Any]:
-        return self.function
 
 
 def _interchangeable(one: Any, other: Any) -> bool:

@@ -16,7 +16,7 @@ import jax
 import jax.tree_util as jtu
 
 from ._abstract import abstract_annotations, open_attributes, why_abstract
-from ._checks import Checks, refuse_slots, warn_of_unused_post_init
+from ._checks import Checks, refuse_slots, warn_of_unused_post_init, way_out
 from ._equality import tree_equal
 from ._fields import annotate_constructor, converters, field, is_static, static_field
 from ._methods import BoundMethod, Method
@@ -51,7 +51,11 @@ def _make_dataclass(cls: Any, *, init: bool) -> None:
     abstract = abstract_annotations(cls)
     if abstract:
         cls.__annotations__ = {n: kind for n, kind in annotations.items() if n not in abstract}
-    dataclasses.dataclass(init=init, repr=False, eq=False)(cls)
+    try:
+        dataclasses.dataclass(init=init, repr=False, eq=False)(cls)
+    except (TypeError, ValueError) as error:
+        message = f"{error}{way_out(cls, str(error))}"
+        raise type(error)(message) from None
     if abstract:
         cls.__annotations__ = annotations
 
@@ -69,7 +73,7 @@ def _wrap_methods(cls: Any) -> None:
 
 @typing.dataclass_transform(field_specifiers=(dataclasses.field, field, static_field))
 class ModuleMeta(abc.ABCMeta):
-    """The type of [`Module`][]; may be subclassed as a metaclass."""
+    """The type of `Module`; may be subclassed as a metaclass."""
 
     __abstractvars__: frozenset[str]
     __abstractclassvars__: frozenset[str]
@@ -100,6 +104,7 @@ class ModuleMeta(abc.ABCMeta):
         cls._why_abstract = why_abstract(cls, forced=strict is None)
         if generated:
             annotate_constructor(cls.__init__, converters(cls))
+            cls.__init__.__doc__ = super(cls, cls).__init__.__doc__  # it may have been set there
         _wrap_methods(cls)
         refuse_slots(cls)
         return cls
@@ -163,7 +168,7 @@ class Module(metaclass=ModuleMeta):
 
     `__init__` is generated from the fields, or written by hand or inherited. `__post_init__` runs
     after a generated `__init__`; then converters; then, frozen, each `__check_init__` of the
-    class and its bases. `==` is [`tree_equal`][] and `hash` comes from the leaves.
+    class and its bases. `==` is `tree_equal` and `hash` comes from the leaves.
 
     **Raises**, when a class is made: `ValueError` for a mutable default, `TypeError` for a field
     that is also a slot. When an instance is made: `TypeError` naming each field left unassigned,
@@ -191,11 +196,11 @@ class Module(metaclass=ModuleMeta):
         object.__delattr__(self, name)
 
     def __eq__(self, other: object) -> Any:
-        """What [`tree_equal`][] says: a `bool`, or a bool array of shape `()`."""
+        """What `tree_equal` says: a `bool`, or a bool array of shape `()`."""
         return tree_equal(self, other)
 
     def __ne__(self, other: object) -> Any:
-        """Whether [`tree_equal`][] says no; traced where it is."""
+        """Whether `tree_equal` says no; traced where it is."""
         equal = self == other
         return ~equal if isinstance(equal, jax.core.Tracer) else not equal
 
@@ -205,7 +210,7 @@ class Module(metaclass=ModuleMeta):
 
     @reprlib.recursive_repr("<recursive>")
     def __repr__(self) -> str:
-        """What [`tree_pformat`][] says."""
+        """What `tree_pformat` says."""
         return tree_pformat(self)
 
 
@@ -215,7 +220,7 @@ Module.register(BoundMethod)
 def is_abstract_module(cls: ModuleMeta) -> bool:
     """Whether instances of a Module class cannot be made, since something in it is abstract.
 
-    **Raises:** `TypeError` for what is no subclass of [`Module`][].
+    **Raises:** `TypeError` for what is no subclass of `Module`.
     """
     if not isinstance(cls, ModuleMeta):
         message = f"`{cls!r}` is not a subclass of `Module`."

@@ -17,10 +17,10 @@ def _keep(_: Any) -> bool:
 
 @dataclasses.dataclass(slots=True)
 class TreeWLCustom:
-    """The `custom` argument of wadler-lindig's functions that [`tree_pformat`][] gives them.
+    """The `custom` argument of wadler-lindig's functions that `tree_pformat` gives them.
 
     **Arguments:** `truncate_leaf`, `short_arrays` and `struct_as_array`, as in
-    [`tree_pformat`][]; a `jax.ShapeDtypeStruct` is an array only where arrays are short.
+    `tree_pformat`; a `jax.ShapeDtypeStruct` is an array only where arrays are short.
 
     Called with an object, it returns a wadler-lindig document, or None to leave it as it is.
     """
@@ -94,7 +94,7 @@ def tree_pprint(
     struct_as_array: bool = False,
     truncate_leaf: Callable[[Any], bool] = _keep,
 ) -> None:
-    """Print what [`tree_pformat`][] gives, and a newline."""
+    """Print what `tree_pformat` gives, and a newline."""
     text = tree_pformat(
         pytree,
         width=width,

@@ -77,19 +77,19 @@ def filter_pmap(
     """Compile a function and run it on several devices, each with one element of a batch.
 
     A jitted `jax.shard_map` over one mesh axis, which is what `jax.pmap` has become. For new code
-    [`filter_shard_map`][] and the shardings of [`filter_jit`][] say more.
+    `filter_shard_map` and the shardings of `filter_jit` say more.
 
     **Arguments:**
 
-    - `fun`, `in_axes`, `out_axes`, `axis_name`, `axis_size`: as for [`filter_vmap`][]. An output
+    - `fun`, `in_axes`, `out_axes`, `axis_name`, `axis_size`: as for `filter_vmap`. An output
         without an axis is that of the first device.
-    - `donate`: whose memory may be reused, as for [`filter_jit`][].
+    - `donate`: whose memory may be reused, as for `filter_jit`.
     - `pmapkwargs`: `devices`, a sequence of those to use, or `backend`, the name of whose to use;
         else the first local ones are used.
 
     **Returns:** a callable with the signature of `fun`, and `lower`.
 
-    **Raises:** what [`filter_vmap`][] and [`filter_jit`][] raise; `ValueError` at a call if there
+    **Raises:** what `filter_vmap` and `filter_jit` raise; `ValueError` at a call if there
     are fewer devices than elements.
     """
     check_keywords("filter_pmap", pmapkwargs, _KEYWORDS)

@@ -165,7 +165,7 @@ def filter_vmap(
         is returned.
     - `in_axes`: the axis of each array: a PyTree prefix of the tuple of positional arguments, whose
         leaves are integers, None for what is the same for the whole batch, or functions
-        `leaf -> int | None` such as [`if_array`][]. Or a dict by the names of parameters, keyword
+        `leaf -> int | None` such as `if_array`. Or a dict by the names of parameters, keyword
         arguments too; those not named have axis 0 of each array. The leaves of a callable PyTree
         are the same for the whole batch unless the dict has `"self"`.
     - `out_axes`: where the axis is in the output: a PyTree prefix of it, as above.

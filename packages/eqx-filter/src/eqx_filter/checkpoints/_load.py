@@ -23,16 +23,16 @@ def tree_deserialise_leaves(
     *,
     progress: Progress = None,
 ) -> _Tree:
-    """Load the leaves that [`tree_serialise_leaves`][] saved into a PyTree.
+    """Load the leaves that `tree_serialise_leaves` saved into a PyTree.
 
     **Arguments:**
 
     - `path_or_file`: where from. A path without a suffix gets `.eqx`, and the file must end after
         the last leaf. A file that is open to read bytes is left just after the last leaf.
     - `like`: a PyTree of the structure that was saved, often the output of
-        [`filter_eval_shape`][]. Its leaves say kind, shape and dtype; their values do not count.
+        `filter_eval_shape`. Its leaves say kind, shape and dtype; their values do not count.
     - `filter_spec`: a function `(file, leaf) -> leaf` that reads a leaf, or a PyTree prefix of
-        `like` of such functions. By default [`default_deserialise_filter_spec`][].
+        `like` of such functions. By default `default_deserialise_filter_spec`.
     - `is_leaf`: as in `jax.tree_util.tree_map`.
     - `progress`: called after each leaf with the number of leaves that are done and of all.
 

@@ -26,7 +26,7 @@ def tree_serialise_leaves(
         file that is open to write bytes is left just after the last leaf.
     - `pytree`: any PyTree.
     - `filter_spec`: a function `(file, leaf) -> None` that writes a leaf, or a PyTree prefix of
-        `pytree` of such functions. By default [`default_serialise_filter_spec`][].
+        `pytree` of such functions. By default `default_serialise_filter_spec`.
     - `is_leaf`: as in `jax.tree_util.tree_map`.
     - `progress`: called after each leaf with the number of leaves that are done and of all.
 

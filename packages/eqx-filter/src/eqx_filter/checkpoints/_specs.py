@@ -32,7 +32,7 @@ def default_serialise_filter_spec(f: Any, x: Any) -> None:
 
 
 def default_deserialise_filter_spec(f: Any, x: Any) -> Any:
-    """Read from a file what [`default_serialise_filter_spec`][] wrote for a leaf like `x`.
+    """Read from a file what `default_serialise_filter_spec` wrote for a leaf like `x`.
 
     **Arguments:**
 

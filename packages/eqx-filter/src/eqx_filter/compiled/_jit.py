@@ -28,7 +28,7 @@ class JitWrapper(Wrapper):
 
         **Arguments:** those of the function; an array may be a `jax.ShapeDtypeStruct`.
 
-        **Returns:** a [`Lowered`][]; its `compile` gives a program to call.
+        **Returns:** a `Lowered`; its `compile` gives a program to call.
         """
         return Lowered(programs_of(self.fun, self.options), self.fun, args, kwargs)
 

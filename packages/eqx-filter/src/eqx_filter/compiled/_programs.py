@@ -37,10 +37,10 @@ making = threading.RLock()
 """Held where a plan or a program is made, so that threads that come at once share one."""
 
 _MOST_TRACES = 64
-"""Traces of one program that are remembered, for [`debug.explain_retrace`][]."""
+"""Traces of one program that are remembered, for `debug.explain_retrace`."""
 
 listener: Any = None
-"""Told of traces and calls while anyone asks [`debug.explain_retrace`][]."""
+"""Told of traces and calls while anyone asks `debug.explain_retrace`."""
 
 _flatten = jtu.default_registry.flatten
 """`jax.tree_util.tree_flatten` without its frame."""

@@ -42,7 +42,7 @@ def filter_switch(index: Any, branches: Sequence[Callable[..., Any]], *operands:
     **Arguments:**
 
     - `index`: an integer, or an integer array of shape `()`; clamped into the range of branches.
-    - `branches`: functions of the operands, as in [`filter_cond`][].
+    - `branches`: functions of the operands, as in `filter_cond`.
     - `operands`: any PyTrees.
 
     **Returns:** what the function returned.

@@ -41,7 +41,7 @@ def filter_scan(
     - `xs`: what `x` is taken from: each array of shape `(length, ...)`, row by row; other leaves
         are the same in each step. None for no such thing.
     - `length`, `reverse`, `unroll`: as in `jax.lax.scan`; the last two are for `"lax"` alone.
-    - `kind`, `checkpoints`: by how it is to be differentiated, as in [`eqx_filter.loops.scan`][].
+    - `kind`, `checkpoints`: by how it is to be differentiated, as in `eqx_filter.loops.scan`.
 
     **Returns:** `(carry, ys)`: the last carry, and the `y` of all steps, with each array of shape
     `(length, ...)`; leaves that are no arrays are as `f` gave them.
@@ -112,7 +112,7 @@ def filter_while_loop(
     - `init_val`: the first carry. Its arrays may change in their values; leaves that are no arrays
         ride along, and must come back equal.
     - `kind`, `max_steps`, `checkpoints`, `base`: by how it is to be differentiated, as in
-        [`eqx_filter.loops.while_loop`][]; `"lax"` is not differentiable in reverse mode.
+        `eqx_filter.loops.while_loop`; `"lax"` is not differentiable in reverse mode.
 
     **Returns:** the last carry.
 
@@ -161,7 +161,7 @@ def filter_fori_loop(
     - `lower`, `upper`: integers; the first argument of `body_fun` goes from `lower` to
         `upper - 1`. Differentiable in reverse mode if both are known when tracing.
     - `body_fun`: a function `(i, carry) -> carry`; `i` is an integer array of shape `()`.
-    - `init_val`: the first carry, as in [`filter_while_loop`][].
+    - `init_val`: the first carry, as in `filter_while_loop`.
     - `unroll`: as in `jax.lax.fori_loop`.
 
     **Returns:** the last carry.

@@ -23,7 +23,7 @@ def backward_nan(x: _Tree, name: Any = None, terminate: bool = True) -> _Tree:
 
     - `x`: any PyTree.
     - `name`: is printed first.
-    - `terminate`: whether NaN in a cotangent is an error, as of [`error_if`][].
+    - `terminate`: whether NaN in a cotangent is an error, as of `error_if`.
 
     **Returns:** `x`. When reverse-mode differentiation comes by, its value and its cotangent are
     printed.

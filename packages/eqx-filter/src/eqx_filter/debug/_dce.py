@@ -39,7 +39,7 @@ _store_p = Primitive("store_dce")
 
 
 def store_dce(x: _Tree, name: Hashable = None) -> _Tree:
-    """Note which arrays of a PyTree are kept in the compiled program, for [`inspect_dce`][].
+    """Note which arrays of a PyTree are kept in the compiled program, for `inspect_dce`.
 
     **Arguments:**
 
@@ -61,11 +61,11 @@ def store_dce(x: _Tree, name: Hashable = None) -> _Tree:
 
 
 def inspect_dce(name: Hashable = None) -> None:
-    """Print what [`store_dce`][] was given under a name, with `<DCE'd>` for what was removed.
+    """Print what `store_dce` was given under a name, with `<DCE'd>` for what was removed.
 
     **Arguments:**
 
-    - `name`: as it was given to [`store_dce`][].
+    - `name`: as it was given to `store_dce`.
     """
     entries = _entries.get(name, [])
     calls = "call" if len(entries) == 1 else "calls"

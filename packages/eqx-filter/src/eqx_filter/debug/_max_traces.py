@@ -72,13 +72,13 @@ def assert_max_traces(
 
 
 def get_num_traces(fn: Callable[..., Any]) -> int:
-    """Say how often a function of [`assert_max_traces`][] has been called, so traced.
+    """Say how often a function of `assert_max_traces` has been called, so traced.
 
     **Arguments:** `fn`, the function, or a transformation of it.
 
     **Returns:** the number of calls.
 
-    **Raises:** `ValueError` if `fn` is not of [`assert_max_traces`][].
+    **Raises:** `ValueError` if `fn` is not of `assert_max_traces`.
     """
     inner: Any = fn
     while inner is not None:

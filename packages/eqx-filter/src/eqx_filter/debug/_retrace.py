@@ -77,7 +77,7 @@ def explain_retrace(fun: _F, *, report: Report | None = to_stderr) -> _F: ...
 
 
 def explain_retrace(fun: Any = None, *, report: Report | None = to_stderr) -> Any:
-    """Say why functions of [`filter_jit`][] are traced again, and how to avoid it.
+    """Say why functions of `filter_jit` are traced again, and how to avoid it.
 
     Within `with explain_retrace(): ...`, or for one function after `explain_retrace(function)`,
     each trace but a function's first is explained: by argument and tree path, what differs from the
@@ -88,14 +88,14 @@ def explain_retrace(fun: Any = None, *, report: Report | None = to_stderr) -> An
 
     **Arguments:**
 
-    - `fun`: a function of [`filter_jit`][]. Without it, a context manager is returned; it is on in
+    - `fun`: a function of `filter_jit`. Without it, a context manager is returned; it is on in
         the thread that enters it.
     - `report`: called with each explanation, a text of some lines. By default it is printed to
         standard error. None ends what was asked for one function.
 
     **Returns:** `fun` itself, or a context manager.
 
-    **Raises:** `TypeError` if `fun` is no function of [`filter_jit`][], or if `report` cannot be
+    **Raises:** `TypeError` if `fun` is no function of `filter_jit`, or if `report` cannot be
     called.
     """
     if report is not None and not callable(report):

@@ -71,7 +71,7 @@ class filter_custom_jvp:  # noqa: N801
         self.rule = rule
 
     def defjvps(self, *a: Any, **kw: Any) -> None:
-        """Refuse; set one rule for all arguments with [`def_jvp`][]."""
+        """Refuse; set one rule for all arguments with `def_jvp`."""
         message = "`filter_custom_jvp.defjvps` is not implemented: use `def_jvp`."
         raise NotImplementedError(message)
 

@@ -187,14 +187,14 @@ def gradf(
 def value_and_grad_f(
     fun: Callable[..., Any], *, filter_fn: Any = None, filter_tree: Any = None, **kwargs: Any
 ) -> Any:
-    """Make a function that computes the value of `fun`, and what [`gradf`][] computes.
+    """Make a function that computes the value of `fun`, and what `gradf` computes.
 
-    **Arguments:** as [`gradf`][].
+    **Arguments:** as `gradf`.
 
     **Returns:** a callable that returns `(value, gradient)`; with `has_aux`,
     `((value, aux), gradient)`, as `jax.value_and_grad`.
 
-    **Raises:** as [`gradf`][].
+    **Raises:** as `gradf`.
     """
     asked = Filter("value_and_grad_f", filter_fn, filter_tree)
     return _make_grad(ValueAndGradfWrapper, "value_and_grad_f", fun, asked, kwargs)

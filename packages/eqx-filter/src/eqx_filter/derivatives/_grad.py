@@ -153,7 +153,7 @@ def filter_value_and_grad(
 
     The gradient is taken with respect to every floating or complex array, JAX's or NumPy's, in
     the first argument, which may be any PyTree. To differentiate several arguments, pass them as a
-    tuple; to differentiate fewer leaves, [`partition`][] first.
+    tuple; to differentiate fewer leaves, `partition` first.
 
     **Arguments:**
 
@@ -199,11 +199,11 @@ def filter_grad(
 ) -> Any:
     """Make a function that computes the gradient of `fun`.
 
-    **Arguments:** as [`filter_value_and_grad`][].
+    **Arguments:** as `filter_value_and_grad`.
 
     **Returns:** a callable that returns the gradient, or `(gradient, aux)` if `has_aux`.
 
-    **Raises:** as [`filter_value_and_grad`][].
+    **Raises:** as `filter_value_and_grad`.
     """
     return _make(GradWrapper, "filter_grad", fun, has_aux, gradkwargs)
 

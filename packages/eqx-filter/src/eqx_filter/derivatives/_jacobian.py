@@ -66,7 +66,7 @@ def filter_jacrev(fun: Callable[..., Any], has_aux: bool = False) -> Callable[..
 
     Reverse mode suits functions with few outputs.
 
-    **Arguments**, **Returns**, **Raises:** as [`filter_jacfwd`][]; each array of the output must be
+    **Arguments**, **Returns**, **Raises:** as `filter_jacfwd`; each array of the output must be
     floating.
     """
     return wrap("filter_jacrev", JacobianWrapper, fun, has_aux, True)
@@ -75,13 +75,13 @@ def filter_jacrev(fun: Callable[..., Any], has_aux: bool = False) -> Callable[..
 def filter_hessian(fun: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
     """Make a function that computes second derivatives, forward over reverse.
 
-    **Arguments:** as [`filter_jacfwd`][].
+    **Arguments:** as `filter_jacfwd`.
 
     **Returns:** a callable that returns the Hessian, or `(hessian, aux)`: for each array of the
     output a PyTree with the structure of the first argument, of PyTrees with that structure;
     `∂²out/∂one∂other` is of shape `out.shape + one.shape + other.shape`.
 
-    **Raises:** as [`filter_jacrev`][].
+    **Raises:** as `filter_jacrev`.
     """
     if not callable(fun):
         return wrap("filter_hessian", JacobianWrapper, fun)

@@ -53,9 +53,9 @@ def error_if(x: _Tree, pred: Any, msg: str, *, on_error: str = "default") -> _Tr
 def branched_error_if(
     x: _Tree, pred: Any, index: Any, msgs: Sequence[str], *, on_error: str = "default"
 ) -> _Tree:
-    """As [`error_if`][], with one of several messages.
+    """As `error_if`, with one of several messages.
 
-    **Arguments:** as [`error_if`][], and
+    **Arguments:** as `error_if`, and
 
     - `index`: which message it is, an integer or an array of such, which is known at run time. One
         out of range counts as the nearest that is in range, negative ones from the end.
@@ -63,7 +63,7 @@ def branched_error_if(
 
     **Returns:** `x`.
 
-    **Raises:** as [`error_if`][]; `ValueError` if there are no messages, `TypeError` if `index` is
+    **Raises:** as `error_if`; `ValueError` if there are no messages, `TypeError` if `index` is
     no integer.
     """
     mode = mode_of(on_error)

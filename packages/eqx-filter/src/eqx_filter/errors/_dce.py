@@ -21,7 +21,7 @@ def assert_dce(x: _Tree, msg: str, *, on_error: str = "default") -> _Tree:
 
     - `x`: any PyTree. Its arrays are expected to be removed by dead-code elimination.
     - `msg`: what is said if they are not.
-    - `on_error`: `"off"` checks nothing; otherwise as in [`error_if`][].
+    - `on_error`: `"off"` checks nothing; otherwise as in `error_if`.
 
     **Returns:** `x`.
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class MaybeBuffer(Generic[T]):
-    """An annotation: an array, or the [`Buffer`][] that stands for one in a loop."""
+    """An annotation: an array, or the `Buffer` that stands for one in a loop."""
 
 
 class Buffer:
@@ -45,7 +45,7 @@ class Buffer:
         """Of the array."""
         return self.array.size
 
-    def __getitem__(self, item: Any) -> jax.Array:
+    def __getitem__(self, item: Any) -> "jax.Array":
         return self.array[item]
 
     @property
@@ -91,12 +91,12 @@ class _Place:
 
 
 def is_buffer(node: Any) -> bool:
-    """Whether a node is a [`Buffer`][]."""
+    """Whether a node is a `Buffer`."""
     return isinstance(node, Buffer)
 
 
 def buffer_at_set(buffer: Any, item: Any, x: Any, *, pred: Any = True, **kwargs: Any) -> Any:
-    """`buffer.at[item].set(x)` where `pred` is True, of an array or a [`Buffer`][].
+    """`buffer.at[item].set(x)` where `pred` is True, of an array or a `Buffer`.
 
     **Arguments:** `kwargs` are those of `jax.numpy.ndarray.at[...].set`. Only what is written is
     selected by `pred`, not the whole array.

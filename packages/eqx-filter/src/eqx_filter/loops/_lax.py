@@ -24,7 +24,7 @@ def any_left(max_steps: int | None) -> Callable[[Any], Any]:
 def run(
     cond: Callable[..., Arrays], body: Callable[..., Arrays], init: Arrays, max_steps: int | None
 ) -> Arrays:
-    """Run a loop, at most `max_steps` times; `cond` and `body` are as those of a [`Loop`][]."""
+    """Run a loop, at most `max_steps` times; `cond` and `body` are as those of a `Loop`."""
 
     def step(carry: Any) -> Any:
         count, pred, *arrays = carry

@@ -71,6 +71,6 @@ def chosen(arrays: Arrays, mask: Sequence[bool]) -> Arrays:
 
 
 def merged(some: Arrays, others: Arrays, mask: Sequence[bool]) -> Arrays:
-    """Undo [`chosen`][], with `others` in the other places."""
+    """Undo `chosen`, with `others` in the other places."""
     given = iter(some)
     return [next(given) if is_chosen else x for x, is_chosen in zip(others, mask, strict=True)]

@@ -33,13 +33,13 @@ def scan(
     - `init`: the first state, a PyTree of arrays and numbers.
     - `xs`: a PyTree of arrays of one length, or None.
     - `length`: of `xs`; needed where there are none.
-    - `buffers`, `kind`, `checkpoints`: as in [`while_loop`][], but `"lax"` is `jax.lax.scan`, as is
+    - `buffers`, `kind`, `checkpoints`: as in `while_loop`, but `"lax"` is `jax.lax.scan`, as is
         `"checkpointed"` with `checkpoints="all"`, which keeps what each step needs.
 
     **Returns:** the last state, and the stacked `ys`.
 
     **Raises:** `ValueError` for another kind, and for lengths that differ or are not known; what
-    [`while_loop`][] raises.
+    `while_loop` raises.
     """
     if kind not in ("lax", "bounded", "checkpointed"):
         message = f"Unrecognised kind of scan {kind!r}: use 'lax', 'bounded' or 'checkpointed'."

@@ -37,7 +37,7 @@ class State:
         ]
 
     def tree(self, arrays: Sequence[Any], pred: Any, own_marks: Sequence[Any] = ()) -> Any:
-        """The state as the functions of a loop see it, with [`Buffer`][]s."""
+        """The state as the functions of a loop see it, with `Buffer`s."""
         own, others = iter(own_marks), iter(arrays[len(self.outer) :])
         leaves = list(arrays[: len(self.outer)])
         for place, outer in enumerate(self.outer):

@@ -34,7 +34,7 @@ def while_loop(
     - `init_val`: the first state, a PyTree of arrays and numbers.
     - `max_steps`: after how many steps to stop in any case.
     - `buffers`: from a state to the arrays in it that are only written element by element, each
-        once; they reach the functions as [`Buffer`][]s, and are never copied or kept.
+        once; they reach the functions as `Buffer`s, and are never copied or kept.
     - `kind`: `"lax"` can be differentiated forwards alone. `"bounded"` needs `max_steps`, can be
         differentiated any way and any number of times, and keeps more the more steps there may be.
         `"checkpointed"` can be differentiated backwards once, keeps `checkpoints` states, and

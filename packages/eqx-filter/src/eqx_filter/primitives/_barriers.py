@@ -46,7 +46,7 @@ def nondifferentiable(x: _Tree, *, name: str | None = None, msg: str | None = No
     **Returns:** `x`.
 
     **Raises:** `RuntimeError` when an array of `x` has a tangent that is not symbolically zero;
-    [`jax.lax.stop_gradient`][] of it has none.
+    `jax.lax.stop_gradient` of it has none.
     """
 
     def params(path: str) -> dict[str, Any]:
@@ -63,14 +63,14 @@ def nondifferentiable_backward(
 
     **Arguments:**
 
-    - `x`, `name`, `msg`: as of [`nondifferentiable`][].
+    - `x`, `name`, `msg`: as of `nondifferentiable`.
     - `symbolic`: with True, an array of `x` refuses every cotangent that is not symbolically zero,
         while tracing. With False, the cotangents' values are looked at when the program runs, and
         those that are all zero pass.
 
     **Returns:** `x`. Forward mode goes through.
 
-    **Raises:** `RuntimeError` for a cotangent; with `symbolic=False` as [`error_if`][].
+    **Raises:** `RuntimeError` for a cotangent; with `symbolic=False` as `error_if`.
     """
 
     def params(path: str) -> dict[str, Any]:
@@ -92,13 +92,13 @@ def nonbatchable(
 
     **Arguments:**
 
-    - `x`, `name`, `msg`: as of [`nondifferentiable`][].
+    - `x`, `name`, `msg`: as of `nondifferentiable`.
     - `allow_constant_across_batch`: let a batch pass whose members are equal, which is checked when
         the program runs. What is returned has no batch axis then.
 
     **Returns:** `x`. It has no derivative.
 
-    **Raises:** `ValueError` when `vmap` batches an array of `x`; or as [`error_if`][] where the
+    **Raises:** `ValueError` when `vmap` batches an array of `x`; or as `error_if` where the
     members of a batch may be equal and are not.
     """
 

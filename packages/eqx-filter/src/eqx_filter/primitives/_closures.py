@@ -58,7 +58,7 @@ class Closure(Module):
 def closure_to_pytree(tree: Any) -> Any:
     """Make each function in a PyTree a PyTree itself, of the values that it closes over.
 
-    Unlike [`filter_closure_convert`][], it does not trace: what is closed over may be any PyTrees,
+    Unlike `filter_closure_convert`, it does not trace: what is closed over may be any PyTrees,
     functions among them, and the result can be called with any arguments.
 
     **Arguments:** `tree`, any PyTree, often a function.

@@ -30,7 +30,7 @@ from ._numbered import ByNumber, Numbered, numbered, on_host, traced_number
 
 
 class NoInline(Module):
-    """A function that is compiled on its own; see [`noinline`][]."""
+    """A function that is compiled on its own; see `noinline`."""
 
     fun: Callable[..., Any]
 
@@ -43,7 +43,7 @@ class NoInline(Module):
 
 
 class NoInlineByNumber(Module):
-    """A function that programs which hold its number can exchange; see [`noinline`][]."""
+    """A function that programs which hold its number can exchange; see `noinline`."""
 
     fun: Numbered
     abstract_fn: Callable[..., Any] = field(static=True)

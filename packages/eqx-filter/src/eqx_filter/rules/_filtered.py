@@ -1,6 +1,6 @@
 """Primitives of JAX's for PyTrees: rules take and return trees, of which the arrays are operands.
 
-A primitive that is bound with [`filter_primitive_bind`][] has one parameter, `call`. It holds the
+A primitive that is bound with `filter_primitive_bind` has one parameter, `call`. It holds the
 structure and the static leaves of the arguments, and, once a rule has run, those of the output. It
 equals itself alone, so what JAX keeps for one call is not found for another.
 """
@@ -137,7 +137,7 @@ def filter_primitive_transpose(
 
     **Returns:** a rule for `jax.interpreters.ad.primitive_transposes`; without `rule`, a decorator.
 
-    **Raises:** as [`filter_primitive_jvp`][].
+    **Raises:** as `filter_primitive_jvp`.
     """
     if rule is None:
         return functools.partial(filter_primitive_transpose, materialise_zeros=materialise_zeros)
@@ -166,7 +166,7 @@ def filter_primitive_batching(rule: Rule) -> Rule:
 
     **Returns:** a rule for `jax.interpreters.batching.primitive_batchers`.
 
-    **Raises:** as [`filter_primitive_jvp`][].
+    **Raises:** as `filter_primitive_jvp`.
     """
     refuse_uncallable("filter_primitive_batching", rule=rule)
 
@@ -180,13 +180,13 @@ def filter_primitive_batching(rule: Rule) -> Rule:
     return of_arrays
 
 
-def filter_primitive_bind(prim: Primitive, *args: Any) -> Any:
+def filter_primitive_bind(prim: "Primitive", *args: Any) -> Any:
     """Apply a primitive for PyTrees.
 
     **Arguments:**
 
     - `prim`: a primitive with `multiple_results`, whose rules are wrapped by
-        [`filter_primitive_def`][] and its kin.
+        `filter_primitive_def` and its kin.
     - `args`: any PyTrees. The arrays in them, NumPy's too, are operands; the rest goes with them.
 
     **Returns:** what the rules return, any PyTree.

@@ -21,7 +21,7 @@ primitive_finalisations: dict[Primitive, Callable[..., Any]] = {}
 """What takes a primitive's place, called as the primitive is bound: `f(*operands, **params)`."""
 
 
-def register_impl_finalisation(prim: Primitive) -> None:
+def register_impl_finalisation(prim: "Primitive") -> None:
     """Have the finalising functions replace a primitive by its implementation.
 
     **Arguments:** `prim`, a primitive. What is called is what `prim.def_impl` was given last, which
@@ -60,7 +60,7 @@ def finalise_eval_jaxpr(jaxpr: Any, consts: Sequence[Any], *args: Any) -> list[A
     return list(map(read, jaxpr.outvars))
 
 
-def finalise_jaxpr_as_fn(jaxpr: ClosedJaxpr) -> Callable[..., list[Any]]:
+def finalise_jaxpr_as_fn(jaxpr: "ClosedJaxpr") -> Callable[..., list[Any]]:
     """Make a function of a closed jaxpr, with its primitives replaced.
 
     **Arguments:** `jaxpr`, a `jax.extend.core.ClosedJaxpr`.
@@ -78,10 +78,10 @@ def finalise_jaxpr_as_fn(jaxpr: ClosedJaxpr) -> Callable[..., list[Any]]:
     return functools.partial(finalise_eval_jaxpr, jaxpr.jaxpr, jaxpr.consts)
 
 
-def finalise_jaxpr(jaxpr: ClosedJaxpr) -> ClosedJaxpr:
+def finalise_jaxpr(jaxpr: "ClosedJaxpr") -> "ClosedJaxpr":
     """Replace the primitives of a closed jaxpr, and of all jaxprs in it.
 
-    **Arguments**, **Raises:** as [`finalise_jaxpr_as_fn`][].
+    **Arguments**, **Raises:** as `finalise_jaxpr_as_fn`.
 
     **Returns:** a closed jaxpr with inputs and outputs of the same shapes and dtypes.
     """

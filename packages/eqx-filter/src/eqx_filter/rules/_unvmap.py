@@ -11,7 +11,7 @@ from ..shared._jax import Primitive, resized_aval
 from ._finalise import register_impl_finalisation
 
 
-def unvmap_any(x: Any) -> jax.Array:
+def unvmap_any(x: Any) -> "jax.Array":
     """Whether any element of `x` is true, over every batch of `vmap` outside too.
 
     **Arguments:**
@@ -24,13 +24,13 @@ def unvmap_any(x: Any) -> jax.Array:
     return unvmap_any_p.bind(jax.lax.stop_gradient(jnp.asarray(x)))
 
 
-def unvmap_all(x: Any) -> jax.Array:
-    """Whether all elements of `x` are true; otherwise as [`unvmap_any`][]."""
+def unvmap_all(x: Any) -> "jax.Array":
+    """Whether all elements of `x` are true; otherwise as `unvmap_any`."""
     return unvmap_all_p.bind(jax.lax.stop_gradient(jnp.asarray(x)))
 
 
-def unvmap_max(x: Any) -> jax.Array:
-    """The largest element of `x`, of its dtype; otherwise as [`unvmap_any`][]."""
+def unvmap_max(x: Any) -> "jax.Array":
+    """The largest element of `x`, of its dtype; otherwise as `unvmap_any`."""
     return unvmap_max_p.bind(jax.lax.stop_gradient(jnp.asarray(x)))
 
 

@@ -40,7 +40,7 @@ def create_vprim(
     abstract_eval: Callable[..., Any],
     jvp: _Rule,
     transpose: _Rule,
-) -> Primitive:
+) -> "Primitive":
     """Create a primitive that can be batched without a batching rule.
 
     **Arguments:**
@@ -193,7 +193,7 @@ def _taken(mask: Sequence[bool], values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _merged(mask: Sequence[bool], taken: Any, other: Callable[[int], Any]) -> list[Any]:
-    """Undo [`_taken`][], with `other(place)` in each other place."""
+    """Undo `_taken`, with `other(place)` in each other place."""
     remaining = iter(taken)
     return [next(remaining) if kept else other(place) for place, kept in enumerate(mask)]
 

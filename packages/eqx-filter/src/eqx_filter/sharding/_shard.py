@@ -43,7 +43,7 @@ def filter_device_put(
 
     **Returns:** the PyTree, with JAX's arrays.
 
-    **Raises:** as [`filter_shard`][].
+    **Raises:** as `filter_shard`.
     """
     leaves, structure = jtu.tree_flatten(x)
     shardings = of_leaves("device", device, x)

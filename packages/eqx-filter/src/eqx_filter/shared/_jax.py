@@ -94,7 +94,7 @@ def struct_of_aval(aval: Any) -> jax.ShapeDtypeStruct:
 
 
 def _kinds(x: Any) -> dict[str, Any]:
-    """What else is the same of a struct and of an abstract value; see [`varying_over`][]."""
+    """What else is the same of a struct and of an abstract value; see `varying_over`."""
     kinds = {"weak_type": x.weak_type}
     if varying_over(x):
         word = "manual_axis_type" if hasattr(x, "manual_axis_type") else "vma"

@@ -19,7 +19,7 @@ Shardings = Any
 def lay_out(name: str, tree: _Tree, shardings: Shardings) -> _Tree:
     """Lay arrays out, where the shardings are the argument called `name`; in a trace or not.
 
-    **Raises:** as [`of_leaves`][].
+    **Raises:** as `of_leaves`.
     """
     if shardings is None:
         return tree

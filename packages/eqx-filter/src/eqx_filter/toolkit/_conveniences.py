@@ -67,14 +67,14 @@ class GetKey:
 
     seed: int
     call: int
-    key: jax.Array
+    key: "jax.Array"
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = _any_seed() if seed is None else seed
         self.call = 0
         self.key = jax.random.PRNGKey(self.seed)
 
-    def __call__(self) -> jax.Array:
+    def __call__(self) -> "jax.Array":
         """Give the next key. Threads may share the object: no two get the same."""
         with _counting:
             self.call += 1

@@ -16,7 +16,7 @@ from ..shared._predicates import is_number_or_array
 
 
 class EnumerationItem(Module):
-    """A value of an [`Enumeration`][]: an integer array, and static, which enumeration it is of."""
+    """A value of an `Enumeration`: an integer array, and static, which enumeration it is of."""
 
     _value: Any
     _enumeration: "_EnumerationMeta" = field(static=True)
@@ -54,7 +54,7 @@ class EnumerationItem(Module):
         return wl.TextDoc(repr(self))
 
     def error_if(self, token: Any, pred: Any) -> Any:
-        """Raise an error with the message of this item, if a condition holds: see [`error_if`][].
+        """Raise an error with the message of this item, if a condition holds: see `error_if`.
 
         **Arguments:**
 

@@ -15,7 +15,7 @@ from ..shared._predicates import is_number_or_array
 from ..tracing import filter_eval_shape
 
 
-def nextafter(x: Any) -> jax.Array:
+def nextafter(x: Any) -> "jax.Array":
     """Give the smallest number above each element, with the derivative of the identity.
 
     From zero it steps to the smallest *normal* number, since JAX programs may take the numbers
@@ -34,8 +34,8 @@ def nextafter(x: Any) -> jax.Array:
     return _above(_floating(x, "nextafter"))
 
 
-def prevbefore(x: Any) -> jax.Array:
-    """Give the largest number below each element; otherwise as [`nextafter`][]."""
+def prevbefore(x: Any) -> "jax.Array":
+    """Give the largest number below each element; otherwise as `nextafter`."""
     return _below(_floating(x, "prevbefore"))
 
 
@@ -79,7 +79,7 @@ def _floating(x: Any, name: str) -> jax.Array:
     raise TypeError(message)
 
 
-def left_broadcast_to(arr: Any, shape: Sequence[int]) -> jax.Array:
+def left_broadcast_to(arr: Any, shape: Sequence[int]) -> "jax.Array":
     """Broadcast an array whose axes are the *first* of a shape: axes are added on the right.
 
     **Arguments:**
@@ -121,7 +121,7 @@ def eval_empty(fn: Callable[..., Any], *inputs: Any) -> Any:
 
 
 def eval_zero(fn: Callable[..., Any], *inputs: Any) -> Any:
-    """Give zeros like the arrays that `fn(*inputs)` returns; otherwise as [`eval_empty`][]."""
+    """Give zeros like the arrays that `fn(*inputs)` returns; otherwise as `eval_empty`."""
     return jtu.tree_map(_stand_in(jnp.zeros), filter_eval_shape(fn, *inputs))
 
 

@@ -13,7 +13,7 @@ from ..shared._jax import tensorflow_function
 def to_onnx(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function that exports `fn` to ONNX (https://onnx.ai).
 
-    The primitives of this library are replaced by JAX's own (see [`finalise_fn`][]), JAX's by
+    The primitives of this library are replaced by JAX's own (see `finalise_fn`), JAX's by
     TensorFlow's, and those by ONNX's.
 
     **Arguments:**

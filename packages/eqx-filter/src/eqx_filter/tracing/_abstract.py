@@ -67,7 +67,7 @@ def filter_eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any
 
 
 def cached_filter_eval_shape(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Compute what [`filter_eval_shape`][] does, once for each function and kind of arguments.
+    """Compute what `filter_eval_shape` does, once for each function and kind of arguments.
 
     **Arguments**, **Raises:** as there; and `TypeError` for a leaf that is no array and has no
     hash.
@@ -86,7 +86,7 @@ def cached_filter_eval_shape(fn: Callable[..., Any], *args: Any, **kwargs: Any) 
 
 
 def forget_shapes() -> None:
-    """Forget what [`cached_filter_eval_shape`][] found."""
+    """Forget what `cached_filter_eval_shape` found."""
     _epoch[0] += 1
 
 

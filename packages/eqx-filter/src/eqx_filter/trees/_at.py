@@ -14,7 +14,15 @@ from ..shared._describe import describe
 
 _Tree = TypeVar("_Tree")
 
-_UNSET: Any = object()
+
+class _Unset:
+    """Stands for an argument that was not given."""
+
+    def __repr__(self) -> str:
+        return "<unset>"
+
+
+_UNSET: Any = _Unset()
 
 
 class _Place:

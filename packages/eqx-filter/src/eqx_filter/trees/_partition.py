@@ -51,12 +51,12 @@ def partition(
 ) -> tuple[_Tree, _Tree]:
     """Split a PyTree in two: the leaves that a filter holds for, and the others.
 
-    **Arguments:** as [`filter`][].
+    **Arguments:** as `filter`.
 
     **Returns:** two PyTrees with the structure of `pytree`; each has `replace` where the other has
-    the leaf. [`combine`][] undoes it.
+    the leaf. `combine` undoes it.
 
-    **Raises:** as [`filter`][].
+    **Raises:** as `filter`.
     """
     leaves, structure = jtu.tree_flatten(pytree, is_leaf)
     mask = filter_mask(pytree, leaves, filter_spec, is_leaf)
@@ -106,13 +106,13 @@ def hashable_partition(pytree: Any, filter_fn: Any) -> tuple[tuple[Any, ...], tu
     **Arguments:**
 
     - `pytree`: any PyTree.
-    - `filter_fn`: as `filter_spec` of [`filter`][].
+    - `filter_fn`: as `filter_spec` of `filter`.
 
     **Returns:** `(dynamic_leaves, static)`. `static` holds the other leaves and the structure. Two
     are equal when the structures are, and the leaves are by type and value; hashing it raises
-    `TypeError` if a leaf has no hash. [`hashable_combine`][] undoes it.
+    `TypeError` if a leaf has no hash. `hashable_combine` undoes it.
 
-    **Raises:** as [`filter`][].
+    **Raises:** as `filter`.
     """
     leaves, structure = jtu.tree_flatten(pytree)
     pairs = list(zip(leaves, filter_mask(pytree, leaves, filter_fn, None), strict=True))
@@ -122,7 +122,7 @@ def hashable_partition(pytree: Any, filter_fn: Any) -> tuple[tuple[Any, ...], tu
 
 
 def hashable_combine(dynamic_leaves: Iterable[Any], static: tuple[Any, Any]) -> Any:
-    """Undo [`hashable_partition`][].
+    """Undo `hashable_partition`.
 
     **Arguments:** the two values that it returned; the dynamic leaves may be others by now.
 

@@ -4,6 +4,8 @@ The pieces are compiled once for each set of shapes, so that a call outside of `
 few dispatches, and without dropout and `process_heads` one.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import warnings
@@ -20,6 +22,7 @@ from eqx_pytree import Module, field
 from .._dropout import Dropout, Flag, Probability
 from .._init import at_least_float32
 from .._linear import Linear
+from .._random import split_key
 from ._checks import attention_sizes, check_inputs, check_mask, check_one_head, processed
 
 Heads = Inexact[Array, "length num_heads size"]
@@ -77,7 +80,7 @@ class MultiheadAttention(Module):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw the first weights, as four [`Linear`][] layers do.
+        """Draw the first weights, as four `Linear` layers do.
 
         **Arguments:**
 
@@ -86,10 +89,10 @@ class MultiheadAttention(Module):
         - `key_size`, `value_size`, `output_size`: sizes of one key, one value and one result;
             `query_size` unless given.
         - `qk_size`, `vo_size`: sizes, in one head, of a projected query or key and of a projected
-            value; `query_size // num_heads` unless given.
+            value; `query_size // num_heads` unless given, with a warning if there is a remainder.
         - `use_query_bias`, `use_key_bias`, `use_value_bias`, `use_output_bias`: whether the four
             projections add a bias.
-        - `dropout_p`, `inference`: of the [`Dropout`][] of the attention weights.
+        - `dropout_p`, `inference`: of the `Dropout` of the attention weights.
         - `dtype`: of weights and biases; float32 unless given (float64 in JAX's 64-bit mode).
         - `key`: a PRNG key for the first weights.
 
@@ -107,7 +110,7 @@ class MultiheadAttention(Module):
             vo_size=vo_size,
         )
         qk, vo = (size["num_heads"] * size[name] for name in ("qk_size", "vo_size"))
-        q_key, k_key, v_key, out_key = jax.random.split(key, 4)
+        q_key, k_key, v_key, out_key = split_key("MultiheadAttention", key, 4)
         self.query_proj = Linear(size["query_size"], qk, use_query_bias, dtype, key=q_key)
         self.key_proj = Linear(size["key_size"], qk, use_key_bias, dtype, key=k_key)
         self.value_proj = Linear(size["value_size"], vo, use_value_bias, dtype, key=v_key)
@@ -148,14 +151,15 @@ class MultiheadAttention(Module):
         - `key_`, `value`: of shapes `(kv_length, key_size)` and `(kv_length, value_size)`.
         - `mask`: of shape `(q_length, kv_length)`, or `(num_heads, q_length, kv_length)` for a
             mask of each head. Where it is `False`, the query does not attend to the key. A query
-            that may attend to no key attends to all of them alike.
+            that may attend to no key attends to all of them alike. Numbers are taken as booleans,
+            and floating ones warn: pass a mask that is meant to be added as `mask == 0`.
         - `key`: a PRNG key for the dropout; not needed at inference or if `dropout_p` is zero.
         - `inference`: takes the place of `dropout.inference`.
         - `deterministic`: the old name of `inference`; it warns, and wins.
         - `process_heads`: a function of the projected queries, keys and values, called before the
             attention. Their shapes are `(q_length, num_heads, qk_size)`,
             `(kv_length, num_heads, qk_size)` and `(kv_length, num_heads, vo_size)`; the function
-            returns three arrays of these shapes. [`RotaryPositionalEmbedding`][] is for this.
+            returns three arrays of these shapes. `RotaryPositionalEmbedding` is for this.
 
         The dtype is that to which inputs and weights promote.
 
@@ -201,7 +205,7 @@ def dot_product_attention(
 
     This is equation (1) of Vaswani et al. (2017, "Attention Is All You Need"):
     `softmax(query key_^T / sqrt(qk_size)) value`, of shape `(q_length, v_size)`. `mask` is as in
-    [`dot_product_attention_weights`][]. `dropout` is applied to the weights, with `key` and
+    `dot_product_attention_weights`. `dropout` is applied to the weights, with `key` and
     `inference`.
 
     **Raises:** `ValueError` for inputs and masks of wrong shapes, `AttributeError` for what is no
@@ -236,7 +240,7 @@ def dot_product_attention_weights(
 
 
 def _parameters(layer: Any) -> Parameters | None:
-    """`weight` and `bias` of a [`Linear`][] of matrices; `None` for any other layer."""
+    """`weight` and `bias` of a `Linear` of matrices; `None` for any other layer."""
     if type(layer) is not Linear or "scalar" in (layer.in_features, layer.out_features):
         return None
     weight, bias = layer.weight, layer.bias
@@ -253,7 +257,7 @@ def _project(layer: Any, parameters: Parameters | None, x: Any) -> Array:
 
 
 def _drops(dropout: Any, inference: Any) -> bool:
-    """Whether to call `dropout`: `None`, and a [`Dropout`][] that would do nothing, are not."""
+    """Whether to call `dropout`: `None`, and a `Dropout` that would do nothing, are not."""
     if type(dropout) is not Dropout:
         return dropout is not None
     flag = dropout.inference if inference is None else inference
@@ -264,7 +268,7 @@ def _dropped(dropout: Any, weights: Array, key: Any, inference: Any) -> Array:
     """Drop weights in each head, with a key for each."""
     if key is None:
         return jax.vmap(lambda x: dropout(x, key=None, inference=inference))(weights)
-    keys = jax.random.split(key, weights.shape[0])
+    keys = split_key("MultiheadAttention", key, weights.shape[0])
     return jax.vmap(lambda x, k: dropout(x, key=k, inference=inference))(weights, keys)
 
 

@@ -1,7 +1,12 @@
-"""What attention says of wrong sizes and shapes. Computes nothing."""
+"""What attention says of sizes, shapes and masks that are wrong, or odd. Computes nothing."""
 
+from __future__ import annotations
+
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import jax.numpy as jnp
 
 from .._init import checked_size
 
@@ -31,7 +36,23 @@ def attention_sizes(num_heads: Any, **sizes: Any) -> dict[str, Any]:
             size = query_size // heads if name in ("qk_size", "vo_size") else query_size
         scalar = name == "output_size"
         checked[name] = checked_size("MultiheadAttention", name, size, scalar=scalar)
+    left_out = [name for name in ("qk_size", "vo_size") if sizes[name] is None]
+    if left_out and query_size % heads:
+        _warn_of_remainder(left_out, checked)
     return checked
+
+
+def _warn_of_remainder(left_out: Sequence[str], sizes: dict[str, Any]) -> None:
+    heads, size = sizes["num_heads"], sizes["query_size"]
+    chosen, given = " and ".join(f"`{name}`" for name in left_out), size // heads
+    keywords = " and ".join(f"`{name}={given}`" for name in left_out)
+    message = (
+        f"`MultiheadAttention(num_heads={heads}, query_size={size})`: {heads} heads do not divide "
+        f"a size of {size}, so {chosen} became {size} // {heads} = {given}, and all heads together "
+        f"have {heads * given}. To mean that, pass {keywords}; else choose sizes that the number "
+        "of heads divides."
+    )
+    warnings.warn(message, stacklevel=5)  # where the layer is built
 
 
 def check_inputs(query: Any, key: Any, value: Any, parameters: Sequence[Any]) -> None:
@@ -79,6 +100,8 @@ def check_one_head(function: str, query: Any, key: Any, value: Any = None) -> No
 def check_mask(layer: str, mask: Any, query: Any, key: Any, num_heads: int | None = None) -> None:
     """Check the shape of a mask of all heads, or of one for each of `num_heads`.
 
+    A floating mask warns, since most of them are made to be added.
+
     **Raises** `AttributeError` for what is no array and `ValueError` for wrong shapes.
     """
     if mask is None:
@@ -86,12 +109,23 @@ def check_mask(layer: str, mask: Any, query: Any, key: Any, num_heads: int | Non
     shape = _shape(layer, "mask", mask)
     expected = (query.shape[0], key.shape[0])
     if shape == expected or (num_heads is not None and shape == (num_heads, *expected)):
+        if mask.dtype != bool and jnp.issubdtype(mask.dtype, jnp.inexact):
+            _warn_of_floats(layer, mask.dtype)
         return
     told = f"(q_length, kv_length) = {expected}"
     if num_heads is not None:
         told += f" or (num_heads, q_length, kv_length) = {(num_heads, *expected)}"
     message = f"`{layer}` expects a `mask` of shape {told}, got shape {shape}."
     raise ValueError(message)
+
+
+def _warn_of_floats(layer: str, dtype: Any) -> None:
+    message = (
+        f"`{layer}` was given a `mask` of dtype `{dtype}`, which is taken as booleans: nonzero "
+        "attends. So an additive mask, of zeros and large negative numbers, must be passed as "
+        "`mask == 0`, and one of zeros and ones as `mask != 0`."
+    )
+    warnings.warn(message, stacklevel=5 if layer == "MultiheadAttention" else 4)
 
 
 def processed(process_heads: Callable[..., Any], *heads: Any) -> tuple[Any, ...]:

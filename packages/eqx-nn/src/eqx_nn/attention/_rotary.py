@@ -1,5 +1,7 @@
 """`RotaryPositionalEmbedding`: positions as rotations."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Hashable
 from typing import Any
@@ -11,7 +13,6 @@ from jaxtyping import Array, Inexact, Shaped
 from eqx_pytree import Module, field
 
 from .._init import checked_size
-from .._shapes import describe
 
 Table = Inexact[Array, "end half_size"]
 SHORTEST = 16
@@ -41,7 +42,7 @@ class RotaryPositionalEmbedding(Module):
     **Raises:** `TypeError` for an `embedding_size` that is no integer, `ValueError` for a negative
     or an odd one.
 
-    Give it to [`MultiheadAttention`][] by way of `process_heads`:
+    Give it to `MultiheadAttention` by way of `process_heads`:
 
         def process_heads(query, key, value):
             rotate = jax.vmap(rotary, in_axes=1, out_axes=1)  # over the heads
@@ -106,7 +107,7 @@ class RotaryPositionalEmbedding(Module):
             )
             raise AttributeError(message)
         if len(shape) != 2 or shape[1] != self.embedding_size:
-            raise ValueError(_wrong_shape(shape, self.embedding_size, x))
+            raise ValueError(_wrong_shape(shape, self.embedding_size))
         rows = max(SHORTEST, 1 << (shape[0] - 1).bit_length())
         tables = _cached if isinstance(self.theta, Hashable) else _tables
         cos, sin = tables(self.embedding_size, rows, self.theta, self.dtype, jnp.result_type(float))
@@ -121,13 +122,23 @@ class RotaryPositionalEmbedding(Module):
             raise type(error)(message) from None
 
 
-def _wrong_shape(shape: tuple[int, ...], size: int, x: Any) -> str:
-    if len(shape) <= 2:
+def _wrong_shape(shape: tuple[int, ...], size: int) -> str:
+    told = (
+        f"`RotaryPositionalEmbedding` expects `x` of shape (length, embedding_size) = "
+        f"(length, {size}), got shape {shape}."
+    )
+    heads = "jax.vmap(layer, in_axes=1, out_axes=1)"
+    if len(shape) == 3:
         return (
-            f"`RotaryPositionalEmbedding` expects `x` of shape (length, embedding_size) = "
-            f"(length, {size}), got shape {shape}."
+            f"{told} It acts on one sequence; for shape (length, heads, size), as `process_heads` "
+            f"is given, use `{heads}`, and for shape (batch, length, size) `jax.vmap(layer)`."
         )
-    return describe("RotaryPositionalEmbedding", "x", x, (shape[-2], size))
+    if len(shape) == 4:
+        return (
+            f"{told} It acts on one sequence; for shape (batch, length, heads, size) use "
+            f"`jax.vmap({heads})`."
+        )
+    return told
 
 
 def _tables(size: int, rows: int, theta: Any, dtype: Any, mode: Any) -> tuple[Table, Table]:

@@ -1,5 +1,7 @@
 """Convolutions: the same affine map at every place of the spatial axes."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +15,11 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from .._init import checked_size, default_init
+from .._random import split_key
+from .._shapes import for_channels
 from .._spatial import Pairs, describe_shape, pad_pairs, per_axis, wrong_rank
 from ._convolve import Plan, convolve
 
-Sizes = int | Sequence[int]
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 BY_NAME = ("SAME", "SAME_LOWER", "VALID")
 MODES = {"ZEROS": "", "REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}
@@ -58,10 +61,10 @@ class Conv(Module):
         num_spatial_dims: int,
         in_channels: int,
         out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
         padding: Padding = 0,
-        dilation: Sizes = 1,
+        dilation: int | Sequence[int] = 1,
         groups: int = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
@@ -185,7 +188,7 @@ def first_values(layer: Any, dtype: DTypeLike | None, key: PRNGKeyArray) -> tupl
     within = layer.in_channels // layer.groups
     fan_in = within * math.prod(layer.kernel_size)
     limit = 1 / math.sqrt(fan_in) if fan_in else 1.0
-    weight_key, bias_key = jax.random.split(key, 2)
+    weight_key, bias_key = split_key(type(layer).__name__, key)
     weight = default_init(
         weight_key, (layer.out_channels, within, *layer.kernel_size), dtype, limit
     )
@@ -230,7 +233,8 @@ def _explained(layer: Any, x: Any, error: Exception) -> Exception:
     channels = getattr(weight, "shape", (0, 0))[1] * layer.groups
     if isinstance(error, ValueError) and x.shape[0] != channels:
         expected = describe_shape(channels, layer.num_spatial_dims)
-        return ValueError(f"`{name}` expects `x` of shape {expected}, got shape {x.shape}.")
+        told = f"`{name}` expects `x` of shape {expected}, got shape {x.shape}."
+        return ValueError(told + for_channels(x.shape, channels))
     if isinstance(error, TypeError) and x.dtype != getattr(weight, "dtype", x.dtype):
         return TypeError(
             f"`{name}` expects `x` of the dtype of its `weight`, {weight.dtype}, got {x.dtype}. "

@@ -1,22 +1,26 @@
 """Convolutions in one, two and three dimensions."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from ._conv import Conv, Padding, Sizes
+from ._conv import Conv, Padding
 
 
 class Conv1d(Conv):
-    """A convolution in one dimension; see [`Conv`][]."""
+    """A convolution in one dimension; see `Conv`."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
         padding: Padding = 0,
-        dilation: Sizes = 1,
+        dilation: int | Sequence[int] = 1,
         groups: int = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
@@ -24,7 +28,7 @@ class Conv1d(Conv):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw the first weights: the arguments, and what is raised, are those of [`Conv`][]."""
+        """Draw the first weights: the arguments, and what is raised, are those of `Conv`."""
         super().__init__(
             num_spatial_dims=1,
             in_channels=in_channels,
@@ -42,16 +46,16 @@ class Conv1d(Conv):
 
 
 class Conv2d(Conv):
-    """A convolution in two dimensions; see [`Conv`][]."""
+    """A convolution in two dimensions; see `Conv`."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = (1, 1),
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = (1, 1),
         padding: Padding = (0, 0),
-        dilation: Sizes = (1, 1),
+        dilation: int | Sequence[int] = (1, 1),
         groups: int = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
@@ -59,7 +63,7 @@ class Conv2d(Conv):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw the first weights: the arguments, and what is raised, are those of [`Conv`][]."""
+        """Draw the first weights: the arguments, and what is raised, are those of `Conv`."""
         super().__init__(
             num_spatial_dims=2,
             in_channels=in_channels,
@@ -77,16 +81,16 @@ class Conv2d(Conv):
 
 
 class Conv3d(Conv):
-    """A convolution in three dimensions; see [`Conv`][]."""
+    """A convolution in three dimensions; see `Conv`."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = (1, 1, 1),
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = (1, 1, 1),
         padding: Padding = (0, 0, 0),
-        dilation: Sizes = (1, 1, 1),
+        dilation: int | Sequence[int] = (1, 1, 1),
         groups: int = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
@@ -94,7 +98,7 @@ class Conv3d(Conv):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw the first weights: the arguments, and what is raised, are those of [`Conv`][]."""
+        """Draw the first weights: the arguments, and what is raised, are those of `Conv`."""
         super().__init__(
             num_spatial_dims=3,
             in_channels=in_channels,

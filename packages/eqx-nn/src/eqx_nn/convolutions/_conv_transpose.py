@@ -1,5 +1,7 @@
 """Transposed convolutions: those that map the output of a convolution back to its input's shape."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +15,6 @@ from .._init import checked_size
 from .._spatial import Pairs, per_axis
 from ._conv import (
     Padding,
-    Sizes,
     check_rank,
     checked_groups,
     checked_mode,
@@ -34,7 +35,7 @@ class ConvTranspose(Module):
     `dilation * (kernel - 1) - padding`. See Dumoulin & Visin (2016, "A guide to convolution
     arithmetic for deep learning"), section 4.
 
-    It is the transpose of the map of a [`Conv`][] whose kernel is this one, flipped along each
+    It is the transpose of the map of a `Conv` whose kernel is this one, flipped along each
     spatial axis and with the two axes of channels swapped.
 
     `weight` has shape `(out_channels, in_channels // groups, *kernel_size)` and `bias` has shape
@@ -61,11 +62,11 @@ class ConvTranspose(Module):
         num_spatial_dims: int,
         in_channels: int,
         out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
         padding: Padding = 0,
-        output_padding: Sizes = 0,
-        dilation: Sizes = 1,
+        output_padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
         groups: int = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
@@ -98,7 +99,7 @@ class ConvTranspose(Module):
         value, for a wrong number of sizes, for an `output_padding` that is not below `stride`, for
         another `padding` or `padding_mode`, for `groups` that do not divide the channels, and for
         a `dtype` that is neither floating nor complex; `NotImplementedError` for the other padding
-        modes of [`Conv`][].
+        modes of `Conv`.
         """
         name = type(self).__name__
         axes = self.num_spatial_dims = checked_size(name, "num_spatial_dims", num_spatial_dims)

@@ -1,24 +1,28 @@
 """Transposed convolutions in one, two and three dimensions."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from ._conv import Padding, Sizes
+from ._conv import Padding
 from ._conv_transpose import ConvTranspose
 
 
 class ConvTranspose1d(ConvTranspose):
-    """A transposed convolution in one dimension; see [`ConvTranspose`][]."""
+    """A transposed convolution in one dimension; see `ConvTranspose`."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        output_padding: Sizes = 0,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        output_padding: int | Sequence[int] = 0,
         padding: Padding = 0,
-        dilation: Sizes = 1,
+        dilation: int | Sequence[int] = 1,
         groups: int = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
@@ -26,7 +30,7 @@ class ConvTranspose1d(ConvTranspose):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw the first weights: arguments, and what is raised, are as in [`ConvTranspose`][]."""
+        """Draw the first weights: arguments, and what is raised, are as in `ConvTranspose`."""
         super().__init__(
             num_spatial_dims=1,
             in_channels=in_channels,
@@ -45,17 +49,17 @@ class ConvTranspose1d(ConvTranspose):
 
 
 class ConvTranspose2d(ConvTranspose):
-    """A transposed convolution in two dimensions; see [`ConvTranspose`][]."""
+    """A transposed convolution in two dimensions; see `ConvTranspose`."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = (1, 1),
-        output_padding: Sizes = (0, 0),
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = (1, 1),
+        output_padding: int | Sequence[int] = (0, 0),
         padding: Padding = (0, 0),
-        dilation: Sizes = (1, 1),
+        dilation: int | Sequence[int] = (1, 1),
         groups: int = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
@@ -63,7 +67,7 @@ class ConvTranspose2d(ConvTranspose):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw the first weights: arguments, and what is raised, are as in [`ConvTranspose`][]."""
+        """Draw the first weights: arguments, and what is raised, are as in `ConvTranspose`."""
         super().__init__(
             num_spatial_dims=2,
             in_channels=in_channels,
@@ -82,17 +86,17 @@ class ConvTranspose2d(ConvTranspose):
 
 
 class ConvTranspose3d(ConvTranspose):
-    """A transposed convolution in three dimensions; see [`ConvTranspose`][]."""
+    """A transposed convolution in three dimensions; see `ConvTranspose`."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = (1, 1, 1),
-        output_padding: Sizes = (0, 0, 0),
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = (1, 1, 1),
+        output_padding: int | Sequence[int] = (0, 0, 0),
         padding: Padding = (0, 0, 0),
-        dilation: Sizes = (1, 1, 1),
+        dilation: int | Sequence[int] = (1, 1, 1),
         groups: int = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
@@ -100,7 +104,7 @@ class ConvTranspose3d(ConvTranspose):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw the first weights: arguments, and what is raised, are as in [`ConvTranspose`][]."""
+        """Draw the first weights: arguments, and what is raised, are as in `ConvTranspose`."""
         super().__init__(
             num_spatial_dims=3,
             in_channels=in_channels,

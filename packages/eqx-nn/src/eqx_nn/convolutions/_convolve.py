@@ -7,6 +7,8 @@ output (Shi et al., 2016, "Real-Time Single Image and Video Super-Resolution Usi
 Sub-Pixel Convolutional Neural Network"). The results are the same up to rounding.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Sequence

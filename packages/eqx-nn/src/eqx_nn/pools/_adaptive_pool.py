@@ -1,5 +1,7 @@
 """Adaptive pools: as many windows as the result is to have elements."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +15,6 @@ from eqx_pytree import Module, field
 from .._init import checked_size
 from .._spatial import per_axis, wrong_rank
 
-Sizes = int | Sequence[int]
 BY_AXIS: tuple[Any, ...] = (jnp.mean, jnp.max, jnp.min, jnp.sum)
 
 
@@ -29,7 +30,10 @@ class AdaptivePool(Module):
     operation: Callable[[Array], Array]
 
     def __init__(
-        self, target_shape: Sizes, num_spatial_dims: int, operation: Callable[[Array], Array]
+        self,
+        target_shape: int | Sequence[int],
+        num_spatial_dims: int,
+        operation: Callable[[Array], Array],
     ) -> None:
         """Say how to pool.
 
@@ -136,46 +140,46 @@ def _too_small(name: str, shape: tuple[int, ...], target: tuple[int, ...]) -> st
 class AdaptiveAvgPool1d(AdaptivePool):
     """The mean of each window along one axis, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: Sizes) -> None:
-        """Say the `target_shape`, and raise, as [`AdaptivePool`][] does."""
+    def __init__(self, target_shape: int | Sequence[int]) -> None:
+        """Say the `target_shape`, and raise, as `AdaptivePool` does."""
         super().__init__(target_shape, 1, jnp.mean)
 
 
 class AdaptiveAvgPool2d(AdaptivePool):
     """The mean of each window along two axes, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: Sizes) -> None:
-        """Say the `target_shape`, and raise, as [`AdaptivePool`][] does."""
+    def __init__(self, target_shape: int | Sequence[int]) -> None:
+        """Say the `target_shape`, and raise, as `AdaptivePool` does."""
         super().__init__(target_shape, 2, jnp.mean)
 
 
 class AdaptiveAvgPool3d(AdaptivePool):
     """The mean of each window along three axes, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: Sizes) -> None:
-        """Say the `target_shape`, and raise, as [`AdaptivePool`][] does."""
+    def __init__(self, target_shape: int | Sequence[int]) -> None:
+        """Say the `target_shape`, and raise, as `AdaptivePool` does."""
         super().__init__(target_shape, 3, jnp.mean)
 
 
 class AdaptiveMaxPool1d(AdaptivePool):
     """The largest element of each window along one axis, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: Sizes) -> None:
-        """Say the `target_shape`, and raise, as [`AdaptivePool`][] does."""
+    def __init__(self, target_shape: int | Sequence[int]) -> None:
+        """Say the `target_shape`, and raise, as `AdaptivePool` does."""
         super().__init__(target_shape, 1, jnp.max)
 
 
 class AdaptiveMaxPool2d(AdaptivePool):
     """The largest element of each window along two axes, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: Sizes) -> None:
-        """Say the `target_shape`, and raise, as [`AdaptivePool`][] does."""
+    def __init__(self, target_shape: int | Sequence[int]) -> None:
+        """Say the `target_shape`, and raise, as `AdaptivePool` does."""
         super().__init__(target_shape, 2, jnp.max)
 
 
 class AdaptiveMaxPool3d(AdaptivePool):
     """The largest element of each window along three axes, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: Sizes) -> None:
-        """Say the `target_shape`, and raise, as [`AdaptivePool`][] does."""
+    def __init__(self, target_shape: int | Sequence[int]) -> None:
+        """Say the `target_shape`, and raise, as `AdaptivePool` does."""
         super().__init__(target_shape, 3, jnp.max)

@@ -1,5 +1,7 @@
 """Pools: a reduction over windows that slide along the spatial axes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +15,6 @@ from eqx_pytree import Module, field
 from .._init import checked_size
 from .._spatial import Pairs, pad_pairs, per_axis, wrong_rank
 
-Sizes = int | Sequence[int]
 Padding = int | Sequence[int] | Sequence[tuple[int, int]]
 
 
@@ -23,7 +24,7 @@ class Pool(Module):
     A window begins at every `stride`-th element of the padded input. With `use_ceil` the last
     window may end past the padding, so that no element of the input is left out.
 
-    [`MaxPool2d`][] is `Pool(-jnp.inf, jax.lax.max, 2, ...)`. For the operations `jax.lax.add` with
+    `MaxPool2d` is `Pool(-jnp.inf, jax.lax.max, 2, ...)`. For the operations `jax.lax.add` with
     `init=0`, `jax.lax.max` with minus infinity and `jax.lax.min` with infinity JAX knows the
     derivatives, and takes an input of any dtype; others are differentiated only forward, and need
     an `init` of the dtype of the input.
@@ -42,8 +43,8 @@ class Pool(Module):
         init: int | float | Array,
         operation: Callable[[Array, Array], Array],
         num_spatial_dims: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
         padding: Padding = 0,
         use_ceil: bool = False,
     ) -> None:

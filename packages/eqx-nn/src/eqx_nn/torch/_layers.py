@@ -4,6 +4,8 @@
 keeps in another way has a rule for it: a pair of functions that undo each other.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -3,6 +3,8 @@
 Knows no layer but `Sequential`, whose layers have no name between it and them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Weights from and to PyTorch, as plain mappings from names to arrays: it need not be installed."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,7 +14,7 @@ T = TypeVar("T")
 
 
 class TorchReport(NamedTuple):
-    """What [`from_torch`][] found, by PyTorch's names.
+    """What `from_torch` found, by PyTorch's names.
 
     - `missing`: the model has them, and the mapping has not; they are as they were.
     - `unexpected`: the mapping has them, and the model has not; they were left out.
@@ -45,7 +47,7 @@ def from_torch(
     - `state_dict`: from names to arrays or tensors.
     - `strict`: whether missing and unexpected names are errors.
 
-    **Returns:** the model with the values, in the dtypes that it had, and a [`TorchReport`][].
+    **Returns:** the model with the values, in the dtypes that it had, and a `TorchReport`.
 
     **Raises:** `ValueError` if an entry has another shape than PyTorch gives it, or is complex
     where the model is real, if values that the model shares differ, and, if `strict`, for missing
@@ -83,7 +85,7 @@ def to_torch(model: Any) -> dict[str, np.ndarray]:
 
     **Arguments:** `model`: a model, or the pair `(model, state)` of `make_with_state`.
 
-    **Returns:** a dict with the names, shapes and layouts that [`from_torch`][] reads. The arrays
+    **Returns:** a dict with the names, shapes and layouts that `from_torch` reads. The arrays
     are copies.
     """
     model_alone, values = _taken_apart(model)

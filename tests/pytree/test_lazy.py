@@ -1,0 +1,78 @@
+"""`load_on_use`: names of a module that lie in others."""
+
+import subprocess
+import sys
+
+import pytest
+
+FILES = {
+    "here/__init__.py": """
+from eqx_pytree import load_on_use
+
+OWN = 1
+__getattr__, __dir__ = load_on_use(
+    __name__,
+    {".room": "a b", "colorsys": "to_hsv=rgb_to_hsv", ".other": ""},
+    distribution="eqx-pytree",
+)
+""",
+    "here/room.py": "a, b = 'a', 'b'",
+    "here/other.py": "c = 'c'",
+    "there.py": """
+from eqx_pytree import load_on_use
+
+
+def refuse(name):
+    raise AttributeError(f"not {name}, not here")
+
+
+__getattr__, __dir__ = load_on_use(__name__, {}, otherwise=refuse)
+""",
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run code beside the files above, and give what it prints."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    def run(code):
+        command = [sys.executable, "-c", code]
+        ran = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+        return ran.stdout.split()
+
+    return run
+
+
+def test_a_name_loads_the_module_that_it_lies_in(run):
+    code = (
+        "import sys, here; print('here.room' in sys.modules);"
+        "print(here.a, 'here.room' in sys.modules, 'a' in vars(here), 'b' in vars(here))"
+    )
+    assert run(code) == ["False", "a", "True", "True", "False"]
+
+
+def test_folders_other_names_and_versions_are_found(run):
+    code = (
+        "import colorsys, here; from here import b, other;"
+        "print(b, here.OWN, other.c, here.to_hsv is colorsys.rgb_to_hsv, here.__version__)"
+    )
+    assert run(code)[:4] == ["b", "1", "c", "True"]
+
+
+def test_what_is_not_loaded_is_listed(run):
+    assert run("import here; print({'a', 'b', 'to_hsv', 'OWN', 'room', 'other'} <= {*dir(here)})")
+
+
+def test_other_names_are_refused(run):
+    code = """
+import here, there
+for module in (here, there):
+    try:
+        module.nope
+    except AttributeError as error:
+        print(str(error).replace(" ", "_"))
+"""
+    assert run(code) == ["module_`here`_has_no_attribute_`nope`", "not_nope,_not_here"]
