@@ -47,10 +47,15 @@ ENVIRONMENTS = [
 ]
 """Of downstream packages that go together; each is a dependency group."""
 
-QUICK_TO_COMPILE = {
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-}
+QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """What makes XLA compile in half the time; the programs run for microseconds."""
+
+NUMERICAL = ["nn", "parity", "filter", "laws", "equinox"]
+"""Folders of tests that compare numbers which a processor rounds."""
+
+INSTRUCTIONS = ["SSE4_2", "AVX2", "AVX512"]
+"""What XLA may be told that a processor has, each with all before it; SSE4_2 fuses no multiply and
+add, and has no float16."""
 
 REFUSE_IMPORTABLE = """
 import importlib.util, sys
@@ -129,6 +134,11 @@ def short_form(session: nox.Session) -> tuple[bool, list[str]]:
     return "--short" in session.posargs, [it for it in session.posargs if it != "--short"]
 
 
+def xla_flags(*flags: str) -> dict[str, str]:
+    """Give the environment that adds flags to those that the caller has set."""
+    return {"XLA_FLAGS": " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()}
+
+
 def folders(*names: str) -> list[str]:
     return [str(ROOT / "tests" / name) for name in names]
 
@@ -158,6 +168,22 @@ def tests(session: nox.Session) -> None:
     """Run every test against the sources."""
     session.install(*package_paths(editable=True), *group("test", "examples"))
     session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def processors(session: nox.Session) -> None:
+    """Run every test as on other processors: all of INSTRUCTIONS, or those named.
+
+    With `-- --short`, only the tests that compare numbers, and as on the oldest.
+    """
+    is_short, arguments = short_form(session)
+    named = [it for it in arguments if it in INSTRUCTIONS]
+    arguments = [it for it in arguments if it not in INSTRUCTIONS]
+    session.install(*package_paths(editable=True), *group("test", "examples"))
+    for name in named or INSTRUCTIONS[: 1 if is_short else None]:
+        chosen = folders(*NUMERICAL) if is_short else []
+        environment = xla_flags(f"--xla_cpu_max_isa={name}")
+        session.run("pytest", "-n", "2", *chosen, *arguments, env=environment)
 
 
 @nox.session
@@ -378,7 +404,7 @@ def downstream(session: nox.Session, environment: str) -> None:
     mine, theirs = str(tmp / "ours.json"), str(tmp / "peer.json")
     for interpreter, path in (("python", mine), (python, theirs)):
         command = [interpreter, "tests/downstream/run.py", path, *chosen]
-        session.run(*command, env=QUICK_TO_COMPILE, external=interpreter == python)
+        session.run(*command, env=xla_flags(QUICK_TO_COMPILE), external=interpreter == python)
     session.run("python", "tests/downstream/compare.py", mine, theirs)
 
 

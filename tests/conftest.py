@@ -1,5 +1,28 @@
-"""What every test has: four devices in one process, for arrays that lie on several."""
+"""What every test has: four devices in one process, and no more than this processor can do."""
 
+import hypothesis
 import jax
+import pytest
+
+from .processor import lacks_float16
 
 jax.config.update("jax_num_cpu_devices", 4)
+
+hypothesis.settings.register_profile(
+    "any machine, however slow, and the same examples each time",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any machine, however slow, and the same examples each time")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Skip what needs float16 where XLA has none."""
+    try:
+        return (yield)
+    except BaseException as error:
+        if lacks_float16(error):
+            pytest.skip("XLA cannot compile float16 with these instructions")
+        raise

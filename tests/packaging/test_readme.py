@@ -12,7 +12,9 @@ import pytest
 QUICKSTART = "python -m pip install nox && python -m nox -s quickstart"
 TESTS = "python -m pip install nox && python -m nox -s tests"
 CHECKS = "python -m nox -s lint isolated"
-OTHER_VERSIONS = "python -m nox --error-on-missing-interpreters -s newest-3.13 pins -- --short"
+OTHER_VERSIONS = (
+    "python -m nox --error-on-missing-interpreters -s newest-3.13 pins processors -- --short"
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)

@@ -229,7 +229,8 @@ def test_another_sharding_is_explained():
             step(jax.device_put(x, NamedSharding(mesh, P("d"))))
             step(jax.device_put(x, NamedSharding(mesh, P())))
     """
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    environment = {**os.environ, "XLA_FLAGS": flags}
     ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         env={**environment, "JAX_PLATFORMS": "cpu"},

@@ -43,7 +43,7 @@ class TestValues:
         assert jax.grad(lambda y: filter_checkpoint(lambda x: x * y)(2.0))(3.0) == 2
 
     def test_vmap(self):
-        assert tree_equal(jax.vmap(filter_checkpoint(jnp.sin))(X), jnp.sin(X))
+        assert tree_equal(jax.vmap(filter_checkpoint(jnp.sin))(X), jnp.sin(X), rtol=1e-6)
 
 
 class TestSaving:

@@ -429,7 +429,7 @@ class TestSingleHead:
         weights = Dropout(0.5)(dot_product_attention_weights(X, X), key=key)
         np.testing.assert_allclose(y, weights @ X, rtol=1e-4, atol=1e-6)
         still = dot_product_attention(X, X, X, dropout=Dropout(0.5), inference=True)
-        assert tree_equal(still, dot_product_attention(X, X, X))
+        assert tree_equal(still, dot_product_attention(X, X, X), rtol=1e-5)
         with pytest.raises(RuntimeError, match="requires a key"):
             dot_product_attention(X, X, X, dropout=Dropout(0.5))
 
