@@ -73,6 +73,11 @@ def static_key(value: Any) -> Hashable:
         return kind, static_key((value.start, value.stop, value.step))
     if isinstance(value, jax.Array):
         return _Identity(value)
+    return _key_of_other(kind, value)
+
+
+def _key_of_other(kind: type, value: Any) -> Hashable:
+    """The key of what is no number, no builtin container and no array."""
     if kind is jtu.PyTreeDef:
         return kind, value, _auxiliary_keys(value)
     if not jtu.all_leaves((value,)):
