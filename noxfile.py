@@ -7,6 +7,7 @@ groups, and which first-party packages belong together is read from what each on
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,6 +47,10 @@ ENVIRONMENTS = [
     if name.startswith(DOWNSTREAM)
 ]
 """Of downstream packages that go together; each is a dependency group."""
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+INSTALLS = re.findall(r"(?m)^    (python -m pip install \./packages/.*)$", README)
+"""The lines that tell how to install some of the packages."""
 
 QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """What makes XLA compile in half the time; the programs run for microseconds."""
@@ -87,6 +92,12 @@ for requirement in map(Requirement, importlib.metadata.requires("jax")):
 
 def module_name(package: str) -> str:
     return package.replace("-", "_")
+
+
+def named(line: str) -> list[str]:
+    """Give the first-party packages that a line installs, by path or as a wheel."""
+    found = re.findall(r"\./(?:packages|dist)/([a-z]+(?:[-_][a-z]+)?)", line)
+    return [name.replace("_", "-") for name in found]
 
 
 def closure(package: str) -> list[str]:
@@ -217,6 +228,18 @@ def isolated(session: nox.Session, package: str) -> None:
     session.run("python", "-I", "-c", REFUSE_IMPORTABLE, *undeclared)
     folder = ROOT / "tests" / package.removeprefix("eqx-")
     session.run("pytest", "-n", "2", str(folder), *session.posargs)
+
+
+@nox.session(venv_backend="venv", requires=["dist"])
+@nox.parametrize("line", INSTALLS, ids=[" ".join(named(line)) for line in INSTALLS])
+def install(session: nox.Session, line: str) -> None:
+    """Run a line that the README gives to install with, in a fresh environment; import the rest."""
+    asked = [module_name(name) for name in named(line)]
+    others = [module_name(name) for name in DEPENDENCIES if module_name(name) not in asked]
+    session.run(*shlex.split(line))
+    session.chdir(session.create_tmp())
+    session.run("python", "-I", "-c", f"import {', '.join(asked)}")
+    session.run("python", "-I", "-c", REFUSE_IMPORTABLE, *others)
 
 
 @nox.session(python=OLDEST_PYTHON, requires=["dist"])

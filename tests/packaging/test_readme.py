@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 QUICKSTART = "python -m pip install nox && python -m nox -s quickstart"
 TESTS = "python -m pip install nox && python -m nox -s tests"
-CHECKS = "python -m nox -s lint isolated"
+CHECKS = "python -m nox -s lint isolated install"
 OTHER_VERSIONS = (
     "python -m nox --error-on-missing-interpreters -s newest-3.13 pins processors -- --short"
 )
@@ -19,6 +20,7 @@ OTHER_VERSIONS = (
 ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 READMES = ["README.md", *(f"packages/{path.name}/README.md" for path in ROOT.glob("packages/*"))]
+INSTALLERS = [*READMES, *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))]
 
 
 def read(root: Path, name: str) -> str:
@@ -64,6 +66,34 @@ def test_ci_stops_at_the_first_failure(root, tmp_path, failing):
     status, calls = run_ci(root, tmp_path, failing)
     assert status != 0, f".ci/run passed although `python {failing}` failed"
     assert calls[-1] == f"python {failing}", f".ci/run went on after a failure: {calls}"
+
+
+@pytest.mark.parametrize("name", INSTALLERS)
+def test_each_line_that_installs_names_all_that_is_needed(root, projects, name):
+    """What they do in a fresh environment is asked by `nox -s install`."""
+    lines = re.findall(r"pip install (.*(?:eqx|equinox).*?)(?:`|$)", read(root, name), re.MULTILINE)
+    for line in lines:
+        given = [
+            re.fullmatch(r"\./packages/([\w-]+)(?:\[\w+\])?|\./dist/(\w+?)-[\d.]+-.*\.whl", part)
+            for part in shlex.split(line)
+        ]
+        assert all(given), f"{name} installs something by name: {line}"
+        asked = {match[1] or match[2].replace("_", "-") for match in given}
+        needed = {
+            re.match(r"[\w-]+", declared)[0]
+            for each in asked
+            for declared in projects[each].table["dependencies"]
+        }
+        assert needed & projects.keys() <= asked, f"{name} leaves out a package: {line}"
+        for each in asked & {match[2] and match[2].replace("_", "-") for match in given}:
+            version = projects[each].table["version"]
+            assert f"{each.replace('-', '_')}-{version}-" in line, f"{name} names an old wheel"
+
+
+def test_readme_tells_three_ways_to_install(root):
+    text = read(root, "README.md")
+    for named in ("eqx-filter\n", "equinox\n", "eqx_nn-0.1.0-py3-none-any.whl\n"):
+        assert re.search(rf"(?m)^    python -m pip install .*{re.escape(named)}", text)
 
 
 @pytest.mark.parametrize("name", READMES)

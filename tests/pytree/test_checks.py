@@ -187,6 +187,42 @@ class TestStaticArrays:
     def test_anything_else_warns_of_nothing(self, static_class, value):
         assert static_class(value).value is value
 
+    @pytest.mark.parametrize("slots", [False, True])
+    @pytest.mark.parametrize("inside", [np.ones(2), {"weights": [jnp.ones(2)]}])
+    def test_an_object_that_holds_one_warns_once(self, static_class, slots, inside):
+        if slots:
+
+            class Table:
+                __slots__ = ("rows",)
+
+        else:
+
+            class Table:
+                pass
+
+        table = Table()
+        table.rows = inside
+        told = (
+            r"A JAX array is being set as static!.*Fresh.value\[0\]` is a `.*Table` with an array"
+        )
+        with pytest.warns(UserWarning, match=told) as caught:
+            static_class([table])
+        static_class([table])
+        assert [it.filename for it in caught] == [__file__]
+
+    def test_an_object_that_says_when_it_is_equal_warns_of_nothing(self, static_class):
+        class Table:
+            def __init__(self):
+                self.rows = np.ones(2)
+
+            def __eq__(self, other):
+                return isinstance(other, Table) and np.array_equal(self.rows, other.rows)
+
+            __hash__ = None
+
+        static_class(Table())
+        static_class(jax.sharding.Mesh(np.array(jax.devices()[:1]), "x"))
+
     def test_a_shape_and_dtype_warn_of_nothing(self, static_class):
         static_class(jax.ShapeDtypeStruct((2,), jnp.float32))
 

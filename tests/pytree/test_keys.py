@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eqx_pytree import static_key
+from eqx_pytree import is_own_key, static_key
 
 Point = namedtuple("Point", "x y")
 Other = namedtuple("Other", "x y")
@@ -178,3 +178,20 @@ def test_a_value_without_hash_fails_in_hash_alone():
 def test_lists_and_sets_and_arrays_get_a_hash():
     for value in ([1, [2]], {1}, {"a": [1]}, np.arange(3)):
         assert hash(static_key(value)) == hash(static_key(value))
+
+
+def test_a_key_stays_when_the_value_is_changed_in_place():
+    for value in (np.zeros(2), [0, 0], {0: 0}):
+        key = static_key(value)
+        value[0] = 1
+        assert static_key(value) != key
+
+
+def test_is_own_key_depends_on_the_type_alone():
+    class Plain:
+        pass
+
+    for _ in range(2):  # a type is remembered
+        assert is_own_key(Plain())
+        assert not is_own_key([])
+        assert not is_own_key(jax.tree_util.Partial(abs))

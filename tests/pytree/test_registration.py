@@ -253,3 +253,49 @@ def test_threads_flatten_a_new_class_at_the_same_time():
     for thread in threads:
         thread.join()
     assert results == [{(i, i if i % 2 else str(i))} for i in range(8)]
+
+
+class Holder(Module):
+    held: Any = field(static=True)
+
+
+class Inner(Module):
+    array: np.ndarray
+
+
+def increment(array):
+    array[0] += 1
+
+
+def clear(collection):
+    collection.clear()
+
+
+BASE = np.zeros(4)
+CHANGED_IN_PLACE = {
+    "array": (lambda: np.zeros(2), increment),
+    "view": (lambda: BASE[::2], lambda _: increment(BASE)),
+    "objects": (lambda: np.zeros(2, object), increment),
+    "tuple": (lambda: (1, (np.zeros(2),)), lambda it: increment(it[1][0])),
+    "list": (lambda: [1.0], increment),
+    "dict": (lambda: {"a": [np.zeros(2)]}, lambda it: increment(it["a"][0])),
+    "dict of numbers": (lambda: {"a": 1}, clear),
+    "set": (lambda: {1}, clear),
+    "Module": (lambda: Inner(np.zeros(2)), lambda it: increment(it.array)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:A JAX array is being set as static")
+@pytest.mark.parametrize("name", CHANGED_IN_PLACE)
+def test_a_static_value_that_is_changed_in_place_is_another(name):
+    make, change = CHANGED_IN_PLACE[name]
+    holder, traces = Holder(make()), []
+    traced = jax.jit(lambda it: traces.append(repr(it.held)))
+    before = jtu.tree_structure(holder)
+    traced(holder)
+    assert before == jtu.tree_structure(Holder(make()))
+    change(holder.held)
+    traced(holder)
+    assert before != jtu.tree_structure(holder)
+    assert len(traces) == 2
+    assert jtu.tree_unflatten(jtu.tree_structure(holder), []).held is holder.held

@@ -393,3 +393,14 @@ class TestFreed:
             return map(weakref.ref, (fun, run))
 
         assert_freed(*make())
+
+
+@pytest.mark.filterwarnings("ignore:A JAX array is being set as static")
+@pytest.mark.parametrize("held", [np.ones(2), [1.0], {0: 1.0}], ids=["array", "list", "dict"])
+def test_a_static_value_that_is_changed_in_place_is_seen(held):
+    config, run = Config(held), filter_jit(lambda config, x: x * config.value[0])
+    assert run(config, jnp.float32(2)) == 2
+    held[0] = 10.0
+    assert run(config, jnp.float32(2)) == 20
+    held[0] = 1.0
+    assert run(config, jnp.float32(2)) == 2

@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from eqx_filter import filter_custom_vjp, filter_grad, filter_jit, filter_vjp, tree_equal
+from eqx_filter import (
+    error_if,
+    filter_custom_vjp,
+    filter_grad,
+    filter_jit,
+    filter_vjp,
+    tree_equal,
+)
+from eqx_filter.debug import backward_nan
+from eqx_filter.primitives import noinline, nondifferentiable_backward
 from eqx_pytree import Module, field
 
 X = jnp.arange(3.0)
@@ -205,3 +214,59 @@ class TestErrors:
     def test_what_cannot_be_called(self):
         with pytest.raises(TypeError, match="`filter_custom_vjp` wraps a function; 3 is not"):
             filter_custom_vjp(3)
+
+
+@jax.custom_vjp
+def constant(x):
+    return 1.0 * x
+
+
+constant.defvjp(lambda x: (1.0 * x, None), lambda residuals, cotangent: (0.0,))
+
+
+@filter_custom_vjp
+def filtered_constant(x):
+    return 1.0 * x
+
+
+@filtered_constant.def_fwd
+def _(perturbed, x):
+    return 1.0 * x, None
+
+
+@filtered_constant.def_bwd
+def _(residuals, cotangent, perturbed, x):
+    return 0.0
+
+
+@filter_custom_vjp
+def passed_on(x):
+    return 1.0 * x
+
+
+@passed_on.def_fwd
+def _(perturbed, x):
+    return 1.0 * x, None
+
+
+@passed_on.def_bwd
+def _(residuals, cotangent, perturbed, x):
+    return cotangent.astype(x.dtype)
+
+
+@pytest.mark.parametrize("jit", [lambda f: f, jax.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize("of", [constant, filtered_constant], ids=["jax", "filtered"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        passed_on,
+        lambda x: backward_nan(x, terminate=False),
+        lambda x: nondifferentiable_backward(x, symbolic=False),
+        noinline(lambda x: 2 * x),
+        lambda x: error_if(x, x > 100, "large"),
+    ],
+    ids=["custom_vjp", "backward_nan", "barrier", "noinline", "error_if"],
+)
+def test_a_rule_is_given_an_array_where_another_returned_a_number(rule, of, jit):
+    """JAX hands a Python number on as it is; right is what it gives without the rule."""
+    assert jit(jax.grad(lambda x: of(rule(x))))(2.0) == jit(jax.grad(of))(2.0) == 0

@@ -463,3 +463,10 @@ def run_code(code, stdin="", **environment):
         check=False,
         timeout=120,
     )
+
+
+def test_one_clause_catches_what_is_raised_while_tracing_and_while_running():
+    for run in (lambda x: error_if(x, True, "mine"), lambda x: error_if(x, x > 0, "mine")):
+        with pytest.raises(EquinoxRuntimeError, match="mine"):
+            filter_jit(run)(jnp.ones(()))
+    assert issubclass(EquinoxTracetimeError, EquinoxRuntimeError)

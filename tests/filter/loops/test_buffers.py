@@ -1,9 +1,13 @@
 """Buffers: what a loop writes element by element, in each kind and batched."""
 
+from typing import Any, TypeVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from beartype import beartype
+from jaxtyping import Array, Float, Int, TypeCheckError, jaxtyped
 
 from eqx_filter.loops import Buffer, MaybeBuffer, buffer_at_set, while_loop
 
@@ -151,3 +155,46 @@ def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, kind):
         found = jax.jit(gradient)(xs, counts)
         wanted = jax.vmap(jax.grad(lambda x, n: (plain(x, n) ** 2).sum()))(xs, counts)
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+class TestAnnotation:
+    FLOATS = MaybeBuffer[Float[Array, " n"]]
+
+    def test_an_array_is_one_of_its_kind(self):
+        assert isinstance(jnp.ones(2), self.FLOATS)
+        assert not isinstance(jnp.ones(2, int), self.FLOATS)
+        assert not isinstance(jnp.ones((2, 2)), self.FLOATS)
+        assert not isinstance("text", self.FLOATS)
+
+    def test_a_buffer_is_one_if_its_array_is(self):
+        seen = []
+
+        def body(state):
+            i, buffer = state
+            seen.append(
+                (
+                    isinstance(buffer, Buffer),
+                    isinstance(buffer, self.FLOATS),
+                    isinstance(buffer, MaybeBuffer[Int[Array, " n"]]),
+                )
+            )
+            return i + 1, buffer.at[i].set(1.0)
+
+        init = (0, jnp.zeros(2))
+        while_loop(lambda s: s[0] < 2, body, init, buffers=lambda s: s[1], kind="lax")
+        assert set(seen) == {(True, True, False)}
+
+    @pytest.mark.parametrize("kind", [Any, TypeVar("T"), "Array", Array, Array | None])
+    def test_what_can_be_subscripted_with(self, kind):
+        assert isinstance(jnp.ones(2), MaybeBuffer[kind])
+        assert isinstance(jnp.ones(2), MaybeBuffer[kind] | None)
+        assert MaybeBuffer[kind] is MaybeBuffer[kind]
+
+    def test_beartype_checks_it(self):
+        @jaxtyped(typechecker=beartype)
+        def first(x: MaybeBuffer[Float[Array, " n"]], y: Float[Array, " n"]) -> Float[Array, " n"]:
+            return x + y
+
+        assert first(jnp.ones(2), jnp.ones(2)).tolist() == [2.0, 2.0]
+        with pytest.raises(TypeCheckError, match=r"parameter.*x"):
+            first(jnp.ones(2, int), jnp.ones(2))

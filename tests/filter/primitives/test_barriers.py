@@ -129,3 +129,11 @@ def test_nonbatchable_takes_a_constant_batch_of_keys():
     assert unbatch(jnp.stack([key, key])) == key
     with pytest.raises(EquinoxRuntimeError, match=r"members differ"):
         unbatch(jax.random.split(key))
+
+
+@pytest.mark.parametrize("number", [2.0, 3, True, 1j])
+@pytest.mark.parametrize("barrier", [nondifferentiable_backward, nonbatchable, nontraceable])
+def test_a_number_stays_a_number(barrier, number):
+    assert type(barrier(number)) is type(number)
+    value, tangent = jax.jvp(nondifferentiable_backward, (2.0,), (1.0,))
+    assert (type(value), value, type(tangent), tangent) == (float, 2.0, float, 1.0)

@@ -138,3 +138,11 @@ class TestMakeJaxpr:
 def test_what_cannot_be_called_is_refused(call):
     with pytest.raises(TypeError, match=rf"`{call.__name__}` .* a function; 3 is not a callable"):
         call(3)
+
+
+def test_an_output_that_is_itself_a_struct_is_no_output_of_the_jaxpr():
+    struct = jax.ShapeDtypeStruct((2,), jnp.float32)
+    jaxpr, out_struct, out_static = filter_make_jaxpr(lambda x: (x, struct, 1))(jnp.ones(3))
+    assert len(jaxpr.out_avals) == len(jax.tree.leaves(out_struct)) == 1
+    assert out_struct[1:] == (None, None)
+    assert out_static == (None, struct, 1)

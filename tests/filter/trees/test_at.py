@@ -1,5 +1,6 @@
 """`tree_at`: nodes replaced."""
 
+import re
 from collections import namedtuple
 from typing import Any
 
@@ -236,7 +237,34 @@ class TestErrors:
     def test_an_error_in_where_stays_and_shows_where(self, where, kind):
         with pytest.raises(kind, match="zz") as caught:
             tree_at(where, {"a": 1}, 7)
-        assert any("`where` of `tree_at` is" in note for note in caught.value.__notes__)
+        [note] = caught.value.__notes__
+        assert re.search(r"is not there: `pytree`, a `dict`, has `\['a'\]`\. `where` is", note)
+
+    @pytest.mark.parametrize(
+        ("where", "told"),
+        [
+            (
+                lambda m: m["layers"][0].wieght,
+                r"`pytree\['layers'\]\[0\].wieght` is not there: "
+                r"`pytree\['layers'\]\[0\]`, a `\w+`, "
+                r"has `\.weight`",
+            ),
+            (
+                lambda m: [m["x"][i] for i in range(3)],
+                r"`pytree\['x'\]\[2\]` is not there: .*`\[1\]`",
+            ),
+        ],
+    )
+    def test_what_is_missing_is_told_with_the_path_so_far(self, where, told):
+        tree = {"layers": [Linear(1.0)], "x": [1, 2]}
+        with pytest.raises((AttributeError, IndexError)) as caught:
+            tree_at(where, tree, 1)
+        assert re.search(told, caught.value.__notes__[0])
+
+    def test_where_that_does_more_than_ask_gets_its_own_error(self):
+        with pytest.raises(KeyError, match="'zz'") as caught:
+            tree_at(lambda t: {**t}["zz"], {"a": 1}, 7)
+        assert caught.value.__notes__[0].startswith("`where` is")
 
     def test_an_error_in_replace_fn_is_the_error(self):
         with pytest.raises(ZeroDivisionError, match="division by zero"):
@@ -268,6 +296,29 @@ class TestEmptyTuples:
         with pytest.raises(ValueError, match=r"it returns 0, and `replace` has 1"):
             tree_at(lambda t: nothing, tree, (1,))
 
-    def test_of_the_tree_twice_cannot_be_told_apart(self):
-        with pytest.raises(ValueError, match="which is there 2 times"):
-            tree_at(lambda t: t[0], [(), ()], 1)
+    def test_of_the_tree_are_told_apart(self):
+        assert tree_at(lambda t: t[0], [(), ()], 1) == [1, ()]
+        assert tree_at(lambda t: (t[1], t[0]), [(), ()], (1, 2)) == [2, 1]
+        assert tree_at(lambda t: t["x"][1], {"x": [(), ()], "y": ()}, 5) == {"x": [(), 5], "y": ()}
+        assert tree_at(lambda t: t[1], [(), ()], replace_fn=lambda x: (x, "r")) == [(), ((), "r")]
+
+    def test_of_a_module(self):
+        model = Linear(((), 1.0, ()))
+        assert tree_at(lambda m: m.weight[2], model, 3).weight == ((), 1.0, 3)
+
+    def test_other_nodes_that_are_one_object_are_told_apart(self):
+        assert tree_at(lambda t: t["a"], {"a": SINGLE, "b": SINGLE}, 1) == {"a": 1, "b": SINGLE}
+        tree = tree_at(lambda t: (t[0], t[1]), [SINGLE, (), SINGLE], (1, 2))
+        assert tree == [1, 2, SINGLE]
+        assert tree_at(lambda t: t[1], [SINGLE, SINGLE], replace_fn=lambda n: [n]) == [
+            SINGLE,
+            [SINGLE],
+        ]
+
+
+class _Single:
+    """A node without leaves, of which there is one object."""
+
+
+SINGLE = _Single()
+jtu.register_pytree_node(_Single, lambda _: ((), None), lambda *_: SINGLE)

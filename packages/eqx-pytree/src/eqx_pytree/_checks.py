@@ -22,6 +22,9 @@ _NO_ARRAYS = frozenset(
 )
 """Types of which no value is an array or holds one as a leaf."""
 
+_NO_HOLDERS = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
+"""What has attributes, and is no object with data of its own."""
+
 _PARAMETERS = (jax.Array, np.ndarray, np.generic, int, float, complex)
 """Leaves that a model might learn, and that a transformation should not hide."""
 
@@ -41,6 +44,7 @@ class Checks:
         self.needed = bool(self.converters or self.static or not always_set)
         self.check_inits = tuple(_check_inits(cls))
         self._warned: set[tuple[str, str]] = set()
+        self._looked_into: set[type] = set()
 
     def complete(self, instance: Any) -> None:
         """Convert the fields of an instance whose `__init__` is done, and check them."""
@@ -93,6 +97,22 @@ class Checks:
                 )
                 self._warn_once("static", name, message)
                 return
+            if type(leaf) not in self._looked_into:
+                self._looked_into.add(type(leaf))
+                attribute = _attribute_with_array(leaf)
+                if attribute is not None:
+                    self._warn_of_object(f"{name}{jtu.keystr(path)}", leaf, attribute)
+
+    def _warn_of_object(self, name: str, held: Any, attribute: str) -> None:
+        kind = type(held).__qualname__
+        message = (
+            "A JAX array is being set as static! This can result in unexpected behavior: "
+            f"`{self.cls.__qualname__}.{name}` is a `{kind}` with an array in `{attribute}`, and "
+            "is compared by identity, so that a change in it is not seen by what was compiled "
+            f"before. Make `{kind}` a Module in a field that is not static, or give it `__eq__` "
+            "and `__hash__`."
+        )
+        self._warn_once("static", name, message, stacklevel=6)
 
     def _warn_of_transformed(self, name: str) -> None:
         cls = f"{self.cls.__module__}.{self.cls.__qualname__}"
@@ -104,10 +124,10 @@ class Checks:
         )
         self._warn_once("transformed", name, message)
 
-    def _warn_once(self, kind: str, name: str, message: str) -> None:
+    def _warn_once(self, kind: str, name: str, message: str, stacklevel: int = 5) -> None:
         if (kind, name) not in self._warned:
             self._warned.add((kind, name))
-            warnings.warn(message, UserWarning, stacklevel=5)
+            warnings.warn(message, UserWarning, stacklevel=stacklevel)
 
 
 def way_out(cls: type, error: str) -> str:
@@ -162,6 +182,23 @@ def _check_inits(cls: type) -> Iterator[Callable[[Any], Any]]:
         check = vars(base).get("__check_init__")
         if check is not None:
             yield check
+
+
+def _attribute_with_array(held: Any) -> str | None:
+    """The attribute that holds an array, of an object that is compared by identity."""
+    cls = type(held)
+    theirs = cls.__module__.partition(".")[0] in ("jax", "jaxlib", "numpy")  # such as a `Mesh`
+    if theirs or cls.__eq__ is not object.__eq__ or isinstance(held, _NO_HOLDERS):
+        return None
+    names = [*getattr(held, "__dict__", ())]
+    for base in cls.__mro__:
+        slots = vars(base).get("__slots__", ())
+        names += [slots] if isinstance(slots, str) else slots
+    for name in names:
+        leaves = jtu.tree_leaves(getattr(held, name, None))
+        if any(isinstance(leaf, (jax.Array, np.ndarray)) for leaf in leaves):
+            return name
+    return None
 
 
 def _hides_parameters(function: Any) -> bool:

@@ -13,8 +13,11 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-_OWN_KEYS = frozenset({int, bool, str, bytes, types.NoneType, types.FunctionType, type})
-"""The commonest types whose values are their own keys; looked up before anything else is asked."""
+_own_keys = {int, bool, str, bytes, types.NoneType, types.FunctionType, type}
+"""Types whose values are their own keys, as far as known; looked up before anything is asked."""
+
+_MOST = 1024
+"""Types that are remembered so."""
 
 _SEQUENCE_EQUALITIES = (tuple.__eq__, list.__eq__)
 _MAPPING_EQUALITIES = (dict.__eq__, OrderedDict.__eq__)
@@ -42,15 +45,16 @@ def static_key(value: Any) -> Hashable:
 
     - `value`: anything. Tuples, lists, sets and dicts are entered, and so are NumPy arrays
         (by dtype, shape and bytes) and treedefs. Any other value stands for itself, by its own
-        `==` and `hash`.
+        `==` and `hash`; a node of a PyTree with the NumPy arrays in it.
 
     **Returns:**
 
-    A key. `1`, `1.0`, `True` and `jnp.int32` keys differ, `0.0` differs from `-0.0`, and every
-    NaN has one key. It is hashable if all that it holds is; a `TypeError` comes from `hash` alone.
+    A key of the value as it is now, whatever is changed in place later. `1`, `1.0`, `True` and
+    `jnp.int32` keys differ, `0.0` differs from `-0.0`, and every NaN has one key. It is hashable
+    if all that it holds is; a `TypeError` comes from `hash` alone.
     """
     kind = type(value)
-    if kind in _OWN_KEYS:
+    if kind in _own_keys:
         return kind, value
     if isinstance(value, float):
         return kind, float.hex(value)
@@ -69,8 +73,17 @@ def static_key(value: Any) -> Hashable:
         return kind, static_key((value.start, value.stop, value.step))
     if isinstance(value, jax.Array):
         return _Identity(value)
+    return _key_of_other(kind, value)
+
+
+def _key_of_other(kind: type, value: Any) -> Hashable:
+    """The key of what is no number, no builtin container and no array."""
     if kind is jtu.PyTreeDef:
         return kind, value, _auxiliary_keys(value)
+    if not jtu.all_leaves((value,)):
+        return kind, value, _array_keys(value)
+    if len(_own_keys) < _MOST and not isinstance(value, jax.core.Tracer):
+        _own_keys.add(kind)
     return kind, value
 
 
@@ -82,8 +95,12 @@ def is_own_key(value: Any) -> bool:
     **Returns:** True for `int`, `str`, functions, and any type that `static_key` does not enter;
     False for floats, containers and arrays.
     """
-    key = static_key(value)
-    return isinstance(key, tuple) and len(key) == 2 and key[1] is value
+    return is_key_of(static_key(value), value)
+
+
+def is_key_of(key: Any, value: Any) -> bool:
+    """Whether the key of a value holds the value itself."""
+    return type(key) is tuple and len(key) == 2 and key[1] is value
 
 
 def _unordered(items: tuple[Hashable, ...]) -> Hashable:
@@ -100,6 +117,11 @@ def _auxiliary_keys(structure: Any) -> Hashable:
         lambda children, data: keys.append(static_key(data)), type, range(structure.num_leaves)
     )
     return tuple(keys)
+
+
+def _array_keys(node: Any) -> Hashable:
+    """Keys of the NumPy arrays in a node, which compares by `==` and not by what they held."""
+    return tuple(static_key(x) for x in jtu.tree_leaves(node) if isinstance(x, np.ndarray))
 
 
 def _array_key(kind: type, value: np.ndarray | np.generic) -> Hashable:

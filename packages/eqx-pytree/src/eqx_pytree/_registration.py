@@ -14,7 +14,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from ._keys import is_own_key, static_key
+from ._keys import is_key_of, static_key
 
 WRAPPER_ATTRIBUTES = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
 """What `module_update_wrapper` copies onto an instance; part of the structure, never a leaf."""
@@ -26,30 +26,47 @@ class Structure:
     """The auxiliary data of an instance that the fast path cannot describe.
 
     Holds the names of the children that are there, and the static names and values that are
-    there. Two are equal when the names are, and the values by type and value.
+    there. Two are equal when the names are, and the values by type and value as they were when the
+    instance was flattened: a value may be changed in place later, and the programs that were made
+    for it must not be found again.
     """
 
-    __slots__ = ("children", "static")
+    __slots__ = ("children", "keys", "names", "values")
 
-    def __init__(self, children: tuple[str, ...], static: tuple[tuple[str, Any], ...]) -> None:
+    def __init__(
+        self,
+        children: tuple[str, ...],
+        names: tuple[str, ...],
+        values: tuple[Any, ...],
+        keys: tuple[Any, ...],
+    ) -> None:
         self.children = children
-        self.static = static
+        self.names = names
+        self.values = values
+        self.keys = keys
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not Structure or self.children != other.children:
-            return False
-        if len(self.static) != len(other.static):
-            return False
-        pairs = zip(self.static, other.static, strict=True)
-        return all(n == m and _same(x, y) for (n, x), (m, y) in pairs)
-
-    def __hash__(self) -> int:
-        return hash(
-            (self.children, tuple((name, static_key(value)) for name, value in self.static))
+        return (
+            type(other) is Structure
+            and self.keys == other.keys
+            and self.names == other.names
+            and self.children == other.children
+            and (len(self.names) == len(self.keys) or self._has_attributes_of(other))
         )
 
+    def __hash__(self) -> int:
+        return hash((self.children, self.names, self.keys))
+
+    def _has_attributes_of(self, other: "Structure") -> bool:
+        """Compare what `module_update_wrapper` copied, late: no program depends on it."""
+        count = len(self.keys)
+        pairs = zip(self.values[count:], other.values[count:], strict=True)
+        return all(x is y or static_key(x) == static_key(y) for x, y in pairs)
+
     def __repr__(self) -> str:
-        static = ", ".join(f"{name}={value!r}" for name, value in self.static)
+        static = ", ".join(
+            f"{n}={value!r}" for n, value in zip(self.names, self.values, strict=True)
+        )
         return f"children={self.children}, static=({static})"
 
 
@@ -92,40 +109,41 @@ class Layout:
     def describe(self, instance: Any, keyed: bool) -> tuple[tuple[Any, ...], Any]:
         """Flatten any instance, whatever it holds or lacks."""
         held = instance.__dict__
-        names = tuple(name for name in self.children if name in held)
+        names = tuple([name for name in self.children if name in held])
         values: Sequence[Any] = [held[name] for name in names]
         if keyed:
             values = [(jtu.GetAttrKey(name), held[name]) for name in names]
-        static = tuple((n, held[n]) for n in (*self.static, *WRAPPER_ATTRIBUTES) if n in held)
-        if len(names) == len(self.children) and tuple(n for n, _ in static) == self.static:
-            plain = tuple(value for _, value in static)
-            if not plain:
+        present = tuple([name for name in self.static if name in held])
+        static = tuple([held[name] for name in present])
+        keys = tuple([static_key(value) for value in static])
+        others = len(held) > len(names) + len(present)
+        copied = [name for name in WRAPPER_ATTRIBUTES if name in held] if others else []
+        if copied:
+            present, static = (*present, *copied), (*static, *[held[name] for name in copied])
+        elif len(names) == len(self.children) and present == self.static:
+            if not static:
                 return tuple(values), None
-            if self._learn(plain):
-                return tuple(values), plain
-        return tuple(values), Structure(names, static)
+            if self._learn(static, keys):
+                return tuple(values), static
+        return tuple(values), Structure(names, present, static, keys)
 
     def restore(self, structure: Structure, children: Sequence[Any]) -> Any:
         """Rebuild what `describe` took apart; what was absent stays absent."""
         instance = object.__new__(self.cls)
         instance.__dict__.update(zip(structure.children, children, strict=True))
-        instance.__dict__.update(structure.static)
+        instance.__dict__.update(zip(structure.names, structure.values, strict=True))
         return instance
 
-    def _learn(self, static: tuple[Any, ...]) -> bool:
+    def _learn(self, static: tuple[Any, ...], keys: tuple[Any, ...]) -> bool:
         """Settle, once, the static types of the fast path; say whether these values have them."""
+        if not all(map(is_key_of, keys, static)):
+            return False
         names = [f"T{i}" for i in range(len(static))]
         kinds = dict(zip(names, map(type, static), strict=True))
-        if not all(map(is_own_key, static)):
-            return False
         with _learning:
             if self._namespace["T0"] is None:
                 self._namespace.update(kinds)
         return all(self._namespace[name] is kinds[name] for name in names)
-
-
-def _same(one: Any, other: Any) -> bool:
-    return one is other or static_key(one) == static_key(other)
 
 
 def _source(children: tuple[str, ...], static: tuple[str, ...]) -> str:

@@ -43,6 +43,7 @@ class Options:
     - `filter`: which leaves of a call are traced; None where a leaf's type tells, as it does for
         `filter_jit`.
     - `fill_defaults`: whether a call is filled up with the defaults of what it leaves out.
+    - `numbers_to_arrays`: whether a number that the function returns comes back as an array.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Options:
         "in_shardings",
         "jit",
         "made_by",
+        "numbers_to_arrays",
         "out_shardings",
         "silences",
     )
@@ -65,6 +67,7 @@ class Options:
         silences: bool = False,
         filter: Callable[..., tuple[bool, ...]] | None = None,
         fill_defaults: bool = True,
+        numbers_to_arrays: bool = False,
     ) -> None:
         self.made_by = made_by
         self.jit = {name: value for name, value in jit.items() if name not in _SHARDINGS}
@@ -73,6 +76,7 @@ class Options:
         self.silences = silences
         self.filter = filter
         self.fill_defaults = fill_defaults
+        self.numbers_to_arrays = numbers_to_arrays
 
     def __reduce__(self) -> tuple[Callable[..., "Options"], tuple[Any, ...]]:
         return self.made_by

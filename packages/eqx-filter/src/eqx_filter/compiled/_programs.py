@@ -8,6 +8,7 @@ the function dies, its programs do.
 
 import contextlib
 import importlib
+import inspect
 import itertools
 import operator
 import os
@@ -24,12 +25,14 @@ from eqx_pytree import is_own_key, static_key
 from ..errors._primitive import checks_in
 from ..errors._report import Check, raise_failure, raise_recorded
 from ..errors._stack import boundary, runner
-from ..shared._naming import callable_names, leaf_names
-from ..shared._packed import Packed, pack
+from ..shared._naming import callable_names, code_of, leaf_names
+from ..shared._packed import Packed, as_array, pack
 from ..shared._predicates import ARRAY_TYPES, is_array_like
 from ..shared._shardings import lay_out, of_leaves
 from ._binding import Binding
+from ._blame import name_arguments
 from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
+from ._hidden import warn_of_hidden_arrays
 from ._options import Options
 from ._tables import Table, TableByStructure
 
@@ -41,6 +44,8 @@ _MOST_TRACES = 64
 
 listener: Any = None
 """Told of traces and calls while anyone asks `debug.explain_retrace`."""
+
+_ANY_ARRAYS = inspect.signature(lambda *dynamic: None)
 
 _flatten = jtu.default_registry.flatten
 """`jax.tree_util.tree_flatten` without its frame."""
@@ -60,6 +65,7 @@ class Programs:
         self.full = self.binding.full
         self.filter = options.filter
         self.name = getattr(like, "__name__", None) or type(like).__name__
+        self.code = code_of(like)
         self.plans = TableByStructure()
         self.plans_by_mask = TableByStructure()
         self.latest: tuple[Any, Any] = None, None
@@ -160,6 +166,7 @@ class Plan:
         with making:
             program = self.variants.get(key)
             if program is None:
+                warn_of_hidden_arrays(static, self.static_names, self.programs.name)
                 program = Program(self, static)
                 self.variants.keep(key, program)
         return program
@@ -181,6 +188,11 @@ class Plan:
         """Name each traced leaf."""
         names = self.programs.names(self.structure)
         return [names[i] for i in self.dynamic_places]
+
+    def static_names(self) -> list[str]:
+        """Name each static leaf."""
+        names = self.programs.names(self.structure)
+        return [names[i] for i in self.static_places]
 
     def _donated(self) -> tuple[int, ...]:
         """Which of the traced leaves are donated, by their position among them."""
@@ -243,6 +255,9 @@ class Program:
             return self._trace(dynamic)
 
         traced.__name__ = traced.__qualname__ = plan.programs.name
+        traced.__signature__ = _ANY_ARRAYS
+        if plan.programs.code is not None:
+            traced.__wrapped__ = plan.programs.code  # errors of JAX's name its file and line
         self.jitted = jax.jit(traced, donate_argnums=plan.donated or None, **plan.jit)
 
     @runner
@@ -302,6 +317,7 @@ class Program:
         """Raise a better error, if this is of a check, or of a leaf that cannot be traced."""
         if isinstance(error, TypeError):
             self._refuse_untraceable(dynamic)
+        name_arguments(error, self.plan.names)
         raise_failure(error)
 
     def rebuild(self, out: Any) -> Any:
@@ -323,6 +339,8 @@ class Program:
             begin_quiet()
         programs = self.plan.programs
         result = programs.apply(self.plan.merge(dynamic, self.static))
+        if programs.options.numbers_to_arrays:
+            result = jtu.tree_map(as_array, result)
         out = pack(lay_out("out_shardings", result, programs.options.out_shardings))
         if self.layout is None:
             self.layout = out.layout

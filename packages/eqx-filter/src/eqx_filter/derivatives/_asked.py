@@ -59,16 +59,18 @@ class Filter:
         if self.fn is not None:
             return self.mask_of_leaves(jtu.tree_leaves(args))
         structure = jtu.tree_structure(tuple(args))
-        for tree in (self.tree, (self.tree,)):
+        row = tuple(self.tree) if isinstance(self.tree, (tuple, list)) else None
+        for tree in (row, (self.tree,)):
             if jtu.tree_structure(tree) == structure:
                 return jtu.tree_leaves(tree)
-        is_row = isinstance(self.tree, tuple) and len(self.tree) == len(args)
-        path, told = first_difference(self.tree if is_row else (self.tree,), tuple(args))
+        is_row = row is not None and len(row) == len(args)
+        path, told = first_difference(row if is_row else (self.tree,), tuple(args))
         if not is_row:
             path = path[1:]
         message = (
             f"`filter_tree` of `{self.caller}` must have the structure of the inputs, as one tree "
-            f"for one input or a tuple with one for each; at `filter_tree{jtu.keystr(path)}`: "
+            "for one input or a tuple or list with one for each; at "
+            f"`filter_tree{jtu.keystr(path)}`: "
             f"{told}. Make it from the inputs, with `jax.tree.map(lambda _: False, ...)` and "
             "`tree_at`."
         )

@@ -14,7 +14,7 @@ from eqx_pytree import Partial
 
 from ..shared._gaps import MisfitError, first_other_shape, leaf_by_leaf
 from ..shared._naming import function_name
-from ..shared._packed import Packed, pack
+from ..shared._packed import Packed, as_array, pack
 from ..shared._predicates import is_array, is_differentiable, is_none
 from ._closed_over import naming_closed_over
 
@@ -94,7 +94,7 @@ class filter_custom_jvp:  # noqa: N801
 
         def rule_of_arrays(primals: tuple[Packed], tangents: tuple[Packed]) -> Any:
             [packed], [moved] = primals, tangents
-            found = [None if isinstance(t, SymbolicZero) else t for t in moved.arrays]
+            found = [None if isinstance(t, SymbolicZero) else as_array(t) for t in moved.arrays]
             fn, args, kwargs = packed.unpack()
             fn_tangents, arg_tangents, others = packed.layout.rebuild_with_gaps(found)
             _refuse_tangents(fn, fn_tangents, others)

@@ -124,7 +124,7 @@ class filter_custom_vjp:  # noqa: N801
 
         def bwd_of_arrays(held: Packed, out: Packed) -> Any:
             residuals, perturbed, vjp_arg, args, kwargs = held.unpack()
-            found = [None if _is_zero(g) else g for g in out.arrays]
+            found = [None if _is_zero(g) else as_array(g) for g in out.arrays]
             cotangent = out.layout.rebuild_with_gaps(found)
             returned = bwd(residuals, cotangent, perturbed, vjp_arg, *args, **kwargs)
             return _cotangents(bwd, vjp_arg, returned), None
@@ -136,7 +136,9 @@ class filter_custom_vjp:  # noqa: N801
 
 
 def _is_zero(cotangent: Any) -> bool:
-    return isinstance(cotangent, SymbolicZero) or cotangent.dtype == jax.dtypes.float0
+    """Whether it is symbolically zero; JAX hands on the Python numbers that other rules return."""
+    is_float0 = getattr(cotangent, "dtype", None) == jax.dtypes.float0
+    return is_float0 or isinstance(cotangent, SymbolicZero)
 
 
 def _values(packed: Packed) -> Any:

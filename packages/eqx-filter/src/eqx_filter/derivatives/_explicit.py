@@ -28,13 +28,14 @@ def jitf(
     - `filter_fn`: `leaf -> bool`, called on every leaf of every argument; where true the leaf is
         traced, else it is static. `is_array_like` traces all that can be traced.
     - `filter_tree`: a tree of booleans with the structure of the arguments: one tree for one
-        argument, or a tuple of trees. Arguments that `static_argnums` names are left out.
+        argument, or a tuple or list of trees. Arguments that `static_argnums` names are left out.
         Precisely one of `filter_fn` and `filter_tree` is passed.
     - `kwargs`: other arguments of `jax.jit`. A leaf is static if the filter says so, or if it is in
         an argument named by `static_argnums` or `static_argnames`. `donate_argnums` donates the
         traced leaves of those arguments.
 
-    **Returns:** a callable with the signature of `fun`.
+    **Returns:** a callable with the signature of `fun`. A number that it returns comes back as an
+    array, as from `jax.jit`; what `jax.jit` refuses, such as a string, comes back as it is.
 
     **Raises:** `ValueError` if both or neither of `filter_fn` and `filter_tree` is passed, or if a
     leaf of `filter_tree` is no bool; `TypeError` for a keyword that `jax.jit` does not have. At a
@@ -78,6 +79,7 @@ def _jitf_options(filter_fn: Any, filter_tree: Any, kwargs: dict[str, Any]) -> O
             donated_args=(lambda arg: arg in donated) if donated else None,
             filter=filter,
             fill_defaults=False,
+            numbers_to_arrays=True,
         ),
     )
 
@@ -169,7 +171,8 @@ def gradf(
     - `filter_fn`: `leaf -> bool`, called on every leaf of the arguments that `argnums` names; where
         true the leaf is differentiated. `is_inexact_array` picks all floating JAX arrays.
     - `filter_tree`: a tree of booleans with the structure of those arguments: one tree for one
-        argument, or a tuple of trees. Precisely one of `filter_fn` and `filter_tree` is passed.
+        argument, or a tuple or list of trees. Precisely one of `filter_fn` and `filter_tree` is
+        passed.
     - `kwargs`: other arguments of `jax.grad`: `argnums`, `has_aux`, `holomorphic`, ...
 
     **Returns:** a callable that returns the gradient: for an int `argnums` with the structure of

@@ -11,13 +11,14 @@ import jax.tree_util as jtu
 from eqx_pytree import field
 
 from ..shared._describe import describe_value
-from ..shared._naming import function_name
+from ..shared._naming import function_name, named_arguments
 from ..shared._predicates import (
     is_array,
     is_differentiable,
     is_inexact_array_like,
     is_number_or_array,
 )
+from ..shared._warning import warn_user
 from ..shared._wrapper import Wrapper, check_keywords, wrap
 
 _P = ParamSpec("_P")
@@ -109,9 +110,22 @@ class ValueAndGradWrapper(Wrapper):
             return out
 
         mask = [is_differentiable(leaf) for leaf in jtu.tree_leaves(first)]
+        if mask and not any(mask):
+            warn_user(_nothing_to_differentiate(self.fun, args))
         return value_and_grad_of_leaves(
             of_first, first, mask, has_aux=self.has_aux, **self.gradkwargs
         )
+
+
+def _nothing_to_differentiate(fun: Any, args: Any) -> str:
+    name, first = next(named_arguments(fun, args, {}))
+    kinds = sorted({type(leaf).__name__ for leaf in jtu.tree_leaves(first)})
+    told = ", ".join(f"`{kind}`" for kind in kinds) or "none"
+    return (
+        f"`{name}` of `{function_name(fun)}` has no floating array to differentiate by, so its "
+        f"gradient is None everywhere; its leaves are {told}. Pass arrays, such as "
+        "`jnp.asarray(2.0)` instead of 2.0, and instances of classes that are PyTrees."
+    )
 
 
 class GradWrapper(ValueAndGradWrapper):

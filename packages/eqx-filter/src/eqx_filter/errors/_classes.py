@@ -7,7 +7,7 @@ class EquinoxRuntimeError(RuntimeError):
     __module__ = "eqx_filter"
 
 
-class EquinoxTracetimeError(RuntimeError):
+class EquinoxTracetimeError(EquinoxRuntimeError):
     """A check failed while a program was traced, its condition being known by then."""
 
     __module__ = "eqx_filter"

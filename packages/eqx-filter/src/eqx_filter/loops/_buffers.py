@@ -1,6 +1,7 @@
 """Arrays that a loop writes element by element: they are not copied, compared or kept each step."""
 
-from typing import Any, Generic, TypeVar
+import functools
+from typing import TYPE_CHECKING, Any, ForwardRef, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +10,6 @@ from ._maybe_set import maybe_set
 from ._select import select_if_vmap
 
 T = TypeVar("T")
-
-
-class MaybeBuffer(Generic[T]):
-    """An annotation: an array, or the `Buffer` that stands for one in a loop."""
 
 
 class Buffer:
@@ -88,6 +85,36 @@ class _Place:
         array = maybe_set(pred, buffer.array, new, item, kwargs)
         marks = [mark.at[item].set(mark[item] | pred, **kwargs) for mark in buffer.marks]
         return Buffer(array, buffer.preds, tuple(marks))
+
+
+if TYPE_CHECKING:
+    MaybeBuffer: TypeAlias = T | Buffer
+else:
+
+    class _MaybeBufferMeta(type):
+        """Makes of `MaybeBuffer[kind]` a class whose instances are checked, not made."""
+
+        def __getitem__(cls, kind: Any) -> type:
+            return _maybe_buffer(kind)
+
+        def __instancecheck__(cls, instance: Any) -> bool:
+            array = instance.array if is_buffer(instance) else instance
+            return cls.kind is None or isinstance(array, cls.kind)
+
+    class MaybeBuffer(metaclass=_MaybeBufferMeta):
+        """An annotation, `MaybeBuffer[Float[Array, " n"]]`: an array, or a `Buffer` of one.
+
+        It can be checked while a program runs, as by jaxtyping and beartype: what is subscripted
+        with is asked of the array. Of a name in quotes or of a type variable, anything is one.
+        """
+
+        kind: Any = None
+
+    @functools.cache
+    def _maybe_buffer(kind: Any) -> type:
+        asked = None if kind is Any or isinstance(kind, (str, TypeVar, ForwardRef)) else kind
+        name = f"MaybeBuffer[{getattr(kind, '__name__', kind)}]"
+        return _MaybeBufferMeta(name, (MaybeBuffer,), {"kind": asked, "__module__": __name__})
 
 
 def is_buffer(node: Any) -> bool:

@@ -15,6 +15,7 @@ from jax.interpreters import ad, batching, mlir
 from .. import errors
 from ..rules._finalise import register_impl_finalisation
 from ..shared._jax import Primitive
+from ..shared._packed import as_array
 from ..shared._predicates import is_array
 
 _Tree = TypeVar("_Tree")
@@ -129,7 +130,7 @@ def _bind_each(primitive: Primitive, tree: Any, params: Callable[[str], dict[str
 
 def _make(name: str) -> Primitive:
     primitive = Primitive(name)
-    primitive.def_impl(_same)
+    primitive.def_impl(_given)
     primitive.def_abstract_eval(_same)
     mlir.register_lowering(primitive, mlir.lower_fun(_same, multiple_results=False))
     register_impl_finalisation(primitive)
@@ -138,6 +139,11 @@ def _make(name: str) -> Primitive:
 
 def _same(x: Any, **params: Any) -> Any:
     return x
+
+
+def _given(x: Any, **params: Any) -> Any:
+    """What came in; under a transformation, JAX has a type of its own for a Python number."""
+    return next((kind(x) for kind in (bool, int, float, complex) if isinstance(x, kind)), x)
 
 
 def _refuser(doing: str) -> Callable[..., NoReturn]:
@@ -175,6 +181,7 @@ def _refuse_cotangent(cotangent: Any, x: Any, *, msg: str, symbolic: bool) -> An
         return [cotangent]
     if symbolic:
         raise RuntimeError(msg)
+    cotangent = as_array(cotangent)
     return [errors.error_if(cotangent, jnp.any(cotangent != 0), msg)]
 
 

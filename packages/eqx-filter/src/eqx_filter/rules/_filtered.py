@@ -17,7 +17,7 @@ from jax.interpreters import ad
 from ..shared._gaps import MisfitError, leaf_by_leaf
 from ..shared._jax import Primitive, aval_of_struct, zero_tangent
 from ..shared._naming import function_name, refuse_uncallable
-from ..shared._packed import Layout, unpack
+from ..shared._packed import Layout, as_array, unpack
 from ..shared._predicates import ABSTRACT_TOO, is_number_or_array
 
 Rule = Callable[..., Any]
@@ -108,7 +108,7 @@ def filter_primitive_jvp(rule: Rule) -> Rule:
 
     @functools.wraps(rule)
     def of_arrays(primals: Any, tangents: Any, *, call: Call) -> Any:
-        moved = [None if _is_zero(tangent) else tangent for tangent in tangents]
+        moved = [None if _is_zero(tangent) else as_array(tangent) for tangent in tangents]
         given = rule(unpack(call.args, primals), call.args.rebuild_with_gaps(moved))
         out, tangents_out = _pair(rule, given, "(primals_out, tangents_out)")
         arrays = call.take_out(rule, out)
@@ -146,7 +146,9 @@ def filter_primitive_transpose(
     @functools.wraps(rule)
     def of_arrays(cotangents: Any, *inputs: Any, call: Call) -> list[Any]:
         given = [
-            (ad.instantiate_zeros(ct) if materialise_zeros else None) if _is_zero(ct) else ct
+            (ad.instantiate_zeros(ct) if materialise_zeros else None)
+            if _is_zero(ct)
+            else as_array(ct)
             for ct in cotangents
         ]
         cts_out = call.out_layout(function_name(rule)).rebuild_with_gaps(given)

@@ -1,15 +1,31 @@
 """Names for the leaves of a call, for messages: `x['a'][0]` is in the argument called `x`."""
 
 import inspect
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax.tree_util as jtu
 
+_MOST_LAYERS = 32
+"""Of wrappers around a function that are looked through."""
+
 
 def function_name(fun: Any) -> str:
     """The name of a function, or of the type of a callable that has none."""
     return getattr(fun, "__qualname__", None) or type(fun).__qualname__
+
+
+def code_of(fun: Any) -> types.FunctionType | None:
+    """The Python function that a callable calls in the end, if there is one."""
+    for _ in range(_MOST_LAYERS):
+        if isinstance(fun, types.FunctionType):
+            wrapped = getattr(fun, "__wrapped__", None)
+            return fun if wrapped is None else code_of(wrapped) or fun
+        inner = (getattr(fun, word, None) for word in ("__func__", "__wrapped__", "func"))
+        at_class = inspect.getattr_static(type(fun), "__call__", None)
+        fun = next((it for it in inner if it is not None), at_class)
+    return None
 
 
 def refuse_uncallable(caller: str, **functions: Any) -> None:

@@ -13,7 +13,6 @@ from ..compiled._tables import Table
 from ..shared._packed import Layout, Packed, pack
 from ..shared._predicates import ABSTRACT_TOO
 from ..shared._wrapper import Wrapper, wrap
-from ..trees._partition import partition
 
 _SHAPES = "shapes"
 """The key of what `cached_filter_eval_shape` found, beside the programs of a function."""
@@ -27,8 +26,8 @@ class MakeJaxprWrapper(Wrapper):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         jaxpr, out = trace_of_arrays(self.fun, args, kwargs)
-        struct, static = partition(out.unpack(), lambda x: isinstance(x, jax.ShapeDtypeStruct))
-        return jaxpr, struct, static
+        static = out.layout.rebuild([None] * len(out.arrays))
+        return jaxpr, out.layout.rebuild_with_gaps(out.arrays), static
 
 
 def filter_make_jaxpr(fun: Callable[..., Any]) -> Callable[..., tuple[Any, Any, Any]]:

@@ -5,12 +5,14 @@ its place and not by its value: `[True, True]` has two places, and so has a laye
 tree twice.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 
 from ..shared._describe import describe
+from ._missing import missing_in
 
 _Tree = TypeVar("_Tree")
 
@@ -95,6 +97,9 @@ def tree_at(
     leaves, structure = jtu.tree_flatten(pytree, is_leaf)
     copy = structure.unflatten([_Place(i, leaves) for i in range(len(leaves))])
     chosen = _call_where(where, copy, pytree, is_leaf)
+    if type(chosen) is not _Place and _holds_bare_nodes(chosen):
+        copy = _told_apart(copy)
+        chosen = _call_where(where, copy, pytree, is_leaf)
     if type(chosen) is _Place:
         nodes, is_sequence = [chosen], False
     else:
@@ -119,7 +124,13 @@ class _Request:
 
     def restored(self, node: Any) -> Any:
         """A node of the copy, with its leaves in the place of the placeholders."""
-        return jtu.tree_map(lambda place: self.leaves[place.index], node)
+        return jtu.tree_map(self.value, node)
+
+    def value(self, stand_in: Any) -> Any:
+        """What a leaf of the copy stands for."""
+        if type(stand_in) is _Place:
+            return self.leaves[stand_in.index]
+        return () if type(stand_in) is _Empty else stand_in.node
 
 
 def _replace_subtrees(
@@ -135,7 +146,7 @@ def _replace_subtrees(
     for node in found:
         i = wanted.get(id(node))
         if i is None:
-            result.append(request.leaves[node.index])
+            result.append(request.value(node))
             continue
         times[i] += 1
         if replacements is None:
@@ -177,9 +188,10 @@ def _call_where(where: Callable[[Any], Any], copy: Any, pytree: Any, is_leaf: An
             f"{describe(where)}."
         )
         raise ValueError(message) from None
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, LookupError) as error:
         if "_Place" not in str(error):
-            error.add_note(f"`where` of `tree_at` is {describe(where)}.")
+            missing = missing_in(where, copy)
+            error.add_note(f"{missing}. " * bool(missing) + f"`where` is {describe(where)}.")
             raise
         paths = [jtu.keystr(path) for path, _ in jtu.tree_flatten_with_path(pytree, is_leaf)[0]]
         leaves = ", ".join(f"`pytree{path}`" for path in paths[:10])
@@ -189,9 +201,6 @@ def _call_where(where: Callable[[Any], Any], copy: Any, pytree: Any, is_leaf: An
             f"{', ...' if len(paths) > 10 else ''}. `where` is {describe(where)}."
         )
         raise type(error)(message) from None
-    except LookupError as error:
-        error.add_note(f"`where` of `tree_at` is {describe(where)}.")
-        raise
 
 
 def _nodes(
@@ -208,27 +217,52 @@ def _nodes(
 
 def _holds(tree: Any, node: Any, where: Callable[[Any], Any]) -> bool:
     """Whether what `where` returned is itself a node of the tree."""
-    if _is_empty(node):
-        # There is but one `()`: see whether `where` took it from the tree or means "no nodes".
-        marked = jtu.tree_map(lambda n: _Empty() if _is_empty(n) else n, tree, is_leaf=_is_empty)
-        return type(where(marked)) is _Empty
     leaves = jtu.tree_leaves(tree, lambda other: other is node)
     return any(leaf is node for leaf in leaves)
 
 
 class _Empty(tuple):
-    """Stands for an empty tuple of the tree."""
+    """Stands for an empty tuple of the tree: there is but one `()`."""
 
     __slots__ = ()
 
 
-def _is_empty(node: Any) -> bool:
-    return type(node) is tuple and not node
+class _Bare:
+    """Stands for another node without children, of which there may be but one object."""
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+
+
+def _is_bare(node: Any) -> bool:
+    """Whether a node has no children. None is told apart by `is_leaf`."""
+    structure = jtu.tree_structure(node)
+    return node is not None and structure.num_nodes == 1 and structure.num_leaves == 0
+
+
+def _holds_bare_nodes(chosen: Any) -> bool:
+    nodes = chosen if isinstance(chosen, (tuple, list)) else ()
+    return _is_bare(chosen) or any(map(_is_bare, nodes))
+
+
+def _told_apart(tree: Any) -> Any:
+    """The tree with an object of its own for each node that may be one object with another.
+
+    Nodes with children were made anew when the placeholders were put in.
+    """
+    times = Counter(map(id, jtu.tree_leaves(tree, is_leaf=_is_bare)))
+
+    def stand_in(node: Any) -> Any:
+        if type(node) is tuple and not node:
+            return _Empty()
+        return _Bare(node) if times[id(node)] > 1 and _is_bare(node) else node
+
+    return jtu.tree_map(stand_in, tree, is_leaf=_is_bare)
 
 
 def _check_node(node: Any, where: Callable[[Any], Any], pytree: Any) -> None:
     for leaf in jtu.tree_leaves(node):
-        if type(leaf) is not _Place:
+        if type(leaf) not in (_Place, _Empty, _Bare):
             message = (
                 f"Operation undefined, {leaf!r} is not a leaf of the pytree. `where` must return "
                 f"nodes of `pytree`, a `{type(pytree).__name__}`: leaves or subtrees, and no "
