@@ -55,6 +55,9 @@ INSTALLS = re.findall(r"(?m)^    (python -m pip install \./packages/.*)$", READM
 QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """What makes XLA compile in half the time; the programs run for microseconds."""
 
+WITHOUT_FUSION = "--xla_cpu_use_fusion_emitters=false"
+"""What halves that again, where XLA knows it; it stops at a flag that it does not know."""
+
 NUMERICAL = ["nn", "parity", "filter", "laws", "equinox"]
 """Folders of tests that compare numbers which a processor rounds."""
 
@@ -73,6 +76,15 @@ TELL_VERSIONS = """
 import importlib.metadata, sys
 for name in sys.argv[1:]:
     print(f"{name}=={importlib.metadata.version(name)}")
+"""
+
+TELL_KNOWN_FLAGS = """
+import os, subprocess, sys
+for flag in sys.argv[1:]:
+    command, environment = [sys.executable, "-c", "import jax; jax.devices()"], {"XLA_FLAGS": flag}
+    tried = subprocess.run(command, env={**os.environ, **environment}, capture_output=True)
+    if tried.returncode == 0:
+        print(flag)
 """
 
 TELL_NAMES = """
@@ -146,8 +158,8 @@ def short_form(session: nox.Session) -> tuple[bool, list[str]]:
 
 
 def xla_flags(*flags: str) -> dict[str, str]:
-    """Give the environment that adds flags to those that the caller has set."""
-    return {"XLA_FLAGS": " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()}
+    """Give the environment that has these flags, and after them those that the caller has set."""
+    return {"XLA_FLAGS": " ".join([*flags, os.environ.get("XLA_FLAGS", "")]).strip()}
 
 
 def folders(*names: str) -> list[str]:
@@ -176,9 +188,11 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run every test against the sources."""
+    """Run every test against the sources; `isolated` and `processors` compile as users do."""
     session.install(*package_paths(editable=True), *group("test", "examples"))
-    session.run("pytest", "-n", "2", *session.posargs)
+    known = ask(session, TELL_KNOWN_FLAGS, WITHOUT_FUSION).split()
+    environment = xla_flags(QUICK_TO_COMPILE, *known)
+    session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs, env=environment)
 
 
 @nox.session

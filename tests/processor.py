@@ -18,6 +18,8 @@ def compiles_float16() -> bool:
 
 def lacks_float16(error: BaseException | None) -> bool:
     """Whether the error, or one on the way to it, is that XLA cannot compile float16 here."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(lacks_float16, error.exceptions))
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

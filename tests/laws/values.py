@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import strategies as st
 
+from ..processor import compiles_float16
 from .nodes import Colour, double, first
 
 SHAPES = [(), (1,), (0,), (2,), (2, 3), (3, 0)]
-INEXACT = ["float32", "bfloat16", "float16", "complex64"]
+HALF = ["float16"] if compiles_float16() else []
+INEXACT = ["float32", "bfloat16", *HALF, "complex64"]
 EXACT = ["bool", "int8", "uint8", "int32", "uint32"]
 ODD = [float("nan"), -0.0, float("inf"), 0.0, 1.0]
 
@@ -54,7 +56,7 @@ def jax_arrays(draw: Any, dtypes: list[str] | None = None, odd: bool = True) -> 
 @st.composite
 def numpy_arrays(draw: Any, odd: bool = True) -> np.ndarray | np.generic:
     """Arrays that JAX accepts, and scalars of NumPy."""
-    dtype = draw(st.sampled_from(["float64", "float32", "float16", "int64", "int8", "bool"]))
+    dtype = draw(st.sampled_from(["float64", "float32", *HALF, "int64", "int8", "bool"]))
     start = draw(st.sampled_from(ODD if odd and dtype.startswith("float") else [0.0, 1.0, 5.0]))
     array = _fill(draw(st.sampled_from(SHAPES)), dtype, start)
     return array[()] if array.shape == () and draw(st.booleans()) else array
