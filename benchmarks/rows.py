@@ -144,7 +144,18 @@ TOPICS: dict[str, dict[str, Row]] = {
     "objects": {
         "build": Row("build a 2-field Module with its own `__init__`", limit=8.0),
         "method": Row("look a method up and call it", limit=12.0),
-        "import_time": Row("import, over `import jax`", "ms", limit=0.080, against="", slow=True),
+        "import_time": Row(
+            "import, over `import jax`", "ms", limit=0.35, against="peer", slow=True
+        ),
+        "import_filter": Row(
+            "import eqx_filter alone", "ms", limit=0.25, against="peer", slow=True
+        ),
+    },
+    "files": {
+        "save": Row("save 200 MB in 20 leaves", "ms", limit=1.0, slow=True),
+        "save_fast": Row(
+            "save them, not waiting for the disk", "ms", limit=1.0, against="peer", slow=True
+        ),
     },
     "transforms": {
         **_eager_and_traced("grad", "grad of a 9-layer MLP"),

@@ -1,11 +1,15 @@
 """What the sides share, so that all do the same work: sizes, inputs, and how to tell."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,6 +30,18 @@ def key() -> jax.Array:
 def scalars(count: int) -> list[jax.Array]:
     """As many arrays of one number, no two of them the same object."""
     return [jnp.asarray(float(i)) for i in range(count)]
+
+
+def large_leaves() -> list[jax.Array]:
+    """200 MB in 20 arrays."""
+    return [jnp.arange(2_500_000.0) + i for i in range(20)]
+
+
+def scratch_file() -> Path:
+    """Where a side saves; the folder goes when the process ends."""
+    folder = tempfile.mkdtemp(dir=".")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder).resolve() / "saved.eqx"
 
 
 def heavy(x: jax.Array) -> jax.Array:

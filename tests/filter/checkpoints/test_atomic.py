@@ -229,3 +229,15 @@ class TestAtOnce:
         for thread in threads:
             thread.join()
         assert names(path.parent) == ["a.eqx"]
+
+
+@pytest.mark.parametrize(("durable", "waits"), [(True, True), (False, False)])
+def test_only_a_durable_file_waits_for_the_disk(tmp_path, monkeypatch, durable, waits):
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    path = tmp_path / "a.eqx"
+    for number in (1, 2):
+        tree_serialise_leaves(path, tree(number), durable=durable)
+        assert number_in(path) == number
+        assert names(tmp_path) == ["a.eqx"]
+    assert bool(synced) is waits

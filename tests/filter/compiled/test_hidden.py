@@ -64,7 +64,7 @@ class Seen(Module):
         "text",
         (1, None),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_nothing_is_said_of_functions_classes_modules_and_the_like(static):
     with warnings.catch_warnings():

@@ -153,6 +153,21 @@ def _names(field: str, error: str) -> bool:
     return f"field {field} " in error or f"'{field}'" in error
 
 
+def no_hash(instance: Any, error: str) -> str:
+    """Say which leaf of a Module has no hash, and what to write where `jax.jit` asks for one."""
+    for path, leaf in jtu.tree_flatten_with_path(instance)[0]:
+        try:
+            hash(leaf)
+        except TypeError as of_leaf:
+            cls = type(instance).__qualname__
+            return (
+                f"{of_leaf}: `{cls}{jtu.keystr(path)}` has no hash, so the `{cls}` has none. To "
+                "compile a Module itself, write `filter_jit(model)(x)`, or `jax.jit(lambda model, "
+                "x: model(x))` if all its leaves are arrays."
+            )
+    return error
+
+
 def refuse_slots(cls: type) -> None:
     """Refuse a field that is also a slot: it would not be in `__dict__`, so it would be no leaf."""
     for spec in dataclasses.fields(cls):

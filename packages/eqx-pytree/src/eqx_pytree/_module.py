@@ -16,7 +16,7 @@ import jax
 import jax.tree_util as jtu
 
 from ._abstract import abstract_annotations, open_attributes, why_abstract
-from ._checks import Checks, refuse_slots, warn_of_unused_post_init, way_out
+from ._checks import Checks, no_hash, refuse_slots, warn_of_unused_post_init, way_out
 from ._equality import tree_equal
 from ._fields import annotate_constructor, converters, field, is_static, static_field
 from ._methods import BoundMethod, Method
@@ -206,7 +206,10 @@ class Module(metaclass=ModuleMeta):
 
     def __hash__(self) -> int:
         """Hash type and leaves; a `TypeError` where a leaf, such as an array, has no hash."""
-        return hash((type(self), *jtu.tree_leaves(self)))
+        try:
+            return hash((type(self), *jtu.tree_leaves(self)))
+        except TypeError as error:
+            raise TypeError(no_hash(self, str(error))) from None
 
     @reprlib.recursive_repr("<recursive>")
     def __repr__(self) -> str:

@@ -39,8 +39,8 @@ _DAY = 24 * 60 * 60
 class PartFile(io.BufferedWriter):
     """A part file that is being written."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(_EarlyFile(path, "xb"))
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        super().__init__((_EarlyFile if durable else io.FileIO)(path, "xb"))
 
 
 class _EarlyFile(io.FileIO):
@@ -64,8 +64,10 @@ class _EarlyFile(io.FileIO):
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, durable: bool) -> Iterator[IO[bytes]]:
     """Give a file to write to that takes the place of `path` when the block ends without an error.
+
+    Where `durable`, it is on the disk by then.
 
     A symbolic link stays one, and an earlier file's permissions stay. What is no regular file, such
     as a pipe, is written to directly.
@@ -83,14 +85,15 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         told = "The file is not to be written to; save under another name"
         raise PermissionError(errno.EACCES, told, str(target))
     _sweep(target.parent)
-    file, part = _new_part(target.parent)
+    file, part = _new_part(target.parent, durable=durable)
     try:
         with file:
             if earlier is not None:
                 part.chmod(stat.S_IMODE(earlier.st_mode))
             yield file
             file.flush()
-            _bring_to_disk(file.fileno())
+            if durable:
+                _bring_to_disk(file.fileno())
             if fcntl is None:
                 file.close()  # Windows renames no open file
             with _held(target, earlier):
@@ -100,7 +103,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, Exception):
             error.add_note(f"`{path}` was not written; what it held is still there.")
         raise
-    _bring_names_to_disk(target.parent)
+    if durable:
+        _bring_names_to_disk(target.parent)
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -127,10 +131,10 @@ def _held(path: Path, status: os.stat_result | None) -> Iterator[None]:
             stack.pop_all()
 
 
-def _new_part(folder: Path) -> tuple[PartFile, Path]:
+def _new_part(folder: Path, *, durable: bool) -> tuple[PartFile, Path]:
     while True:
         part = folder / f".eqx-{_HOST}-{secrets.token_hex(8)}.part"
-        file = PartFile(part)
+        file = PartFile(part, durable=durable)
         if fcntl is None:
             return file, part
         with contextlib.suppress(OSError):  # a file system without locks

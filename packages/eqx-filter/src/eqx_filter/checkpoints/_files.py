@@ -49,10 +49,10 @@ def with_suffix(path: AnyPath) -> Path:
 
 
 @contextmanager
-def opened_to_write(path_or_file: AnyPath | Writable) -> Iterator[Any]:
+def opened_to_write(path_or_file: AnyPath | Writable, *, durable: bool) -> Iterator[Any]:
     """Give a file to write to. A path holds what is written when the block ends, and not before."""
     if is_path(path_or_file):
-        with replacing(with_suffix(path_or_file)) as file:
+        with replacing(with_suffix(path_or_file), durable=durable) as file:
             yield file
     else:
         _check(path_or_file, "write", "wb")

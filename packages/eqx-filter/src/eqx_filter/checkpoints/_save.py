@@ -16,6 +16,7 @@ def tree_serialise_leaves(
     is_leaf: IsLeaf = None,
     *,
     progress: Progress = None,
+    durable: bool = True,
 ) -> None:
     """Save the leaves of a PyTree, one after the other. The structure is not saved.
 
@@ -29,6 +30,9 @@ def tree_serialise_leaves(
         `pytree` of such functions. By default `default_serialise_filter_spec`.
     - `is_leaf`: as in `jax.tree_util.tree_map`.
     - `progress`: called after each leaf with the number of leaves that are done and of all.
+    - `durable`: whether to wait until a path's file is on the disk. False takes half of the time,
+        for a scratch disk: a file that was saved may be lost, or be empty, after a crash of the
+        whole machine. It is replaced at the end all the same.
 
     **Raises:** `RuntimeError` naming the path of a leaf that cannot be saved; `ValueError` if
     `filter_spec` is no prefix of `pytree`, or the file is not open to write; `TypeError` if an
@@ -36,7 +40,7 @@ def tree_serialise_leaves(
     """
     check_progress(progress)
     leaves = leaves_of("pytree", pytree, filter_spec, is_leaf).all
-    with opened_to_write(path_or_file) as file:
+    with opened_to_write(path_or_file, durable=durable) as file:
         for i, leaf in enumerate(leaves):
             with naming("pytree", leaf.path, "saved"):
                 leaf.spec(file, leaf.value)

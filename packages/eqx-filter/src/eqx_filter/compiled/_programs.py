@@ -367,9 +367,13 @@ class Program:
                 kind = f"`{type(leaf).__name__}`"
                 if hasattr(leaf, "dtype"):
                     kind += f" of dtype `{leaf.dtype}`"
+                programs = self.plan.programs
+                way_out = "Pass numbers, or a tuple instead of an array."
+                if programs.filter is not None:
+                    way_out = "Leave it out of the filter, as `filter_fn=is_array` does."
                 message = (
-                    f"`{name}`, a {kind} passed to `{self.plan.programs.name}`, is to be traced, "
-                    "and JAX has no such arrays. Pass numbers, or a tuple instead of an array."
+                    f"`{name}`, a {kind} passed to `{programs.name}`, is to be traced, and JAX has "
+                    f"no such arrays. {way_out}"
                 )
                 raise TypeError(message) from None
 

@@ -146,8 +146,9 @@ class ValueAndGradfWrapper(Wrapper):
                 message = (
                     f"`{self.filter.caller}` requires real- or complex-valued leaves, and "
                     f"`args[{position}]{jtu.keystr(path[1:])}` of `{function_name(self.fun)}` is a "
-                    f"`{type(leaf).__name__}`{_of_dtype(leaf)}. Leave it out of the filter, "
-                    "convert it to a floating dtype, or pass `allow_int=True`."
+                    f"`{type(leaf).__name__}`{_of_dtype(leaf)}. Leave it out of the filter, as "
+                    "`filter_fn=is_inexact_array` does, convert it to a floating dtype, or pass "
+                    "`allow_int=True`."
                 )
                 raise TypeError(message)
 
