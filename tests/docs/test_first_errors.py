@@ -1,4 +1,4 @@
-"""The table of docs/first_errors.md: each call of the first column fails, each of the last works."""
+"""The first errors that a newcomer meets, with `jax.jit`, `jax.grad` and Optax, name the cure."""
 
 import jax
 import jax.numpy as jnp
