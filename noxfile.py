@@ -423,6 +423,7 @@ def peer(session: nox.Session) -> None:
 def downstream(session: nox.Session, environment: str) -> None:
     """Run programs on downstream packages with our wheels and with the peer, and compare them.
 
+    Then run them with ours once more, with annotations checked and leaks looked for.
     Only those of the packages, or only the programs, that are named: `-- diffrax lineax.lu`.
     """
     needed = group(f"{DOWNSTREAM}{environment}")
@@ -443,6 +444,8 @@ def downstream(session: nox.Session, environment: str) -> None:
         command = [interpreter, "tests/downstream/run.py", path, *chosen]
         session.run(*command, env=xla_flags(QUICK_TO_COMPILE), external=interpreter == python)
     session.run("python", "tests/downstream/compare.py", mine, theirs)
+    strict = ["python", "tests/downstream/strict.py", *chosen]
+    session.run(*strict, env=xla_flags(QUICK_TO_COMPILE))
 
 
 @nox.session
