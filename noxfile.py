@@ -52,6 +52,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 INSTALLS = re.findall(r"(?m)^    (python -m pip install \./packages/.*)$", README)
 """The lines that tell how to install some of the packages."""
 
+PYTEST = ("pytest", "-n", "2", "--dist", "worksteal")
+"""With whole folders for each process, which then shares what it compiled."""
+
 QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """What makes XLA compile in half the time; the programs run for microseconds."""
 
@@ -192,7 +195,7 @@ def tests(session: nox.Session) -> None:
     session.install(*package_paths(editable=True), *group("test", "examples"))
     known = ask(session, TELL_KNOWN_FLAGS, WITHOUT_FUSION).split()
     environment = xla_flags(QUICK_TO_COMPILE, *known)
-    session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs, env=environment)
+    session.run(*PYTEST, *session.posargs, env=environment)
 
 
 @nox.session
@@ -208,7 +211,7 @@ def processors(session: nox.Session) -> None:
     for name in named or INSTRUCTIONS[: 1 if is_short else None]:
         chosen = folders(*NUMERICAL) if is_short else []
         environment = xla_flags(f"--xla_cpu_max_isa={name}")
-        session.run("pytest", "-n", "2", *chosen, *arguments, env=environment)
+        session.run(*PYTEST, *chosen, *arguments, env=environment)
 
 
 @nox.session
@@ -241,7 +244,7 @@ def isolated(session: nox.Session, package: str) -> None:
     session.chdir(session.create_tmp())
     session.run("python", "-I", "-c", REFUSE_IMPORTABLE, *undeclared)
     folder = ROOT / "tests" / package.removeprefix("eqx-")
-    session.run("pytest", "-n", "2", str(folder), *session.posargs)
+    session.run(*PYTEST, str(folder), *session.posargs)
 
 
 @nox.session(venv_backend="venv", requires=["dist"])
@@ -269,7 +272,7 @@ def minimums(session: nox.Session) -> None:
     session.install(*wanted, f"numpy=={bound(asked, '>=')}")
     versions(session, [*third_party(), "numpy"])
     session.chdir(session.create_tmp())
-    session.run("pytest", "-n", "2", *folders(*BEHAVIOUR), *session.posargs)
+    session.run(*PYTEST, *folders(*BEHAVIOUR), *session.posargs)
 
 
 @nox.session(python=NEWER_PYTHONS[::-1], requires=["dist"])
@@ -287,7 +290,7 @@ def newest(session: nox.Session) -> None:
         session.error("A test tool holds back what the packages could have: see the versions.")
     chosen = ["pytree", "filter", "nn"] if is_short else [*BEHAVIOUR, "examples"]
     session.chdir(session.create_tmp())
-    session.run("pytest", "-n", "2", *folders(*chosen), *arguments)
+    session.run(*PYTEST, *folders(*chosen), *arguments)
 
 
 @nox.session
@@ -296,7 +299,7 @@ def laws(session: nox.Session) -> None:
     session.install(*package_paths(editable=True), *group("test"))
     examples = os.environ.get("EQX_LAWS_EXAMPLES", "500")
     environment = {"EQX_LAWS_EXAMPLES": examples}
-    session.run("pytest", "-n", "2", *folders("laws"), *session.posargs, env=environment)
+    session.run(*PYTEST, *folders("laws"), *session.posargs, env=environment)
 
 
 @nox.session
@@ -304,14 +307,14 @@ def soak(session: nox.Session) -> None:
     """Look for leaks and races in many rounds; how many: EQX_SOAK_ROUNDS."""
     session.install(*package_paths(editable=True), *group("test"))
     environment = {"EQX_SOAK_ROUNDS": os.environ.get("EQX_SOAK_ROUNDS", "1000")}
-    session.run("pytest", "-n", "2", *folders("soak"), *session.posargs, env=environment)
+    session.run(*PYTEST, *folders("soak"), *session.posargs, env=environment)
 
 
 @nox.session(python=OLDEST_PYTHON)
 def parity(session: nox.Session) -> None:
     """Hold every layer that PyTorch has too against PyTorch, forward and gradients."""
     session.install(*package_paths(editable=False), *group("test", "parity"))
-    session.run("pytest", "-n", "2", *folders("parity"), *session.posargs)
+    session.run(*PYTEST, *folders("parity"), *session.posargs)
 
 
 @nox.session
@@ -386,7 +389,7 @@ def pins(session: nox.Session, moved: tuple[str, ...]) -> None:
     ignored = ["test_version.py"] if "eqx-nn" in moved else []  # it knows the version in the files
     ignored += ["test_annotations.py", "test_golden.py"] if is_short else []
     options = [f"--ignore={ROOT / 'tests' / 'nn' / name}" for name in ignored]
-    session.run("pytest", "-n", "2", *options, *folders("nn"), *arguments)
+    session.run(*PYTEST, *options, *folders("nn"), *arguments)
 
 
 def peer_python(session: nox.Session, *requirements: str) -> str:

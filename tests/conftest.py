@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("any machine, however slow, and the same exampl
 
 @pytest.fixture(autouse=True, scope="module")
 def only_what_a_module_makes_is_collected():
-    """Thousands of tests leave millions of objects in JAX's caches, for collections to visit."""
+    """Thousands of tests leave millions of objects in JAX's caches; each collection visits them."""
     gc.collect()
     gc.freeze()
 

@@ -9,6 +9,8 @@ import random
 
 ASKED = os.environ.get("EQX_TORTURE_ROUNDS")
 ROUNDS = int(ASKED or 8)
+MANY = 50
+"""Rounds in which what happens by chance happens at least once."""
 
 
 def random_numbers(name: str) -> random.Random:

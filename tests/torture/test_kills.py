@@ -12,7 +12,7 @@ import pytest
 
 from eqx_filter import tree_deserialise_leaves, tree_serialise_leaves
 
-from .rounds import ROUNDS, random_numbers
+from .rounds import MANY, ROUNDS, random_numbers
 from .saver import tree
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -63,7 +63,8 @@ def test_a_path_is_whole_after_each_kill(saver, tmp_path):
         assert len(parts_in(tmp_path)) <= 1, "what killed processes left piles up"
         killed_while_saving += len(parts_in(tmp_path))
         number = found
-    assert killed_while_saving, "no process was killed while it saved; kill them at other times"
+    if ROUNDS >= MANY:  # of few, a slow or a busy machine may miss all
+        assert killed_while_saving, "no process was killed while it saved; kill them at other times"
     tree_serialise_leaves(path, tree(number + 1))
     assert parts_in(tmp_path) == []
     assert number_in(path) == number + 1
