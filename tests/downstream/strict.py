@@ -55,10 +55,11 @@ def main() -> None:
     """Fail if any of the chosen programs does."""
     checked = [name for name in ANNOTATED if importlib.util.find_spec(name)]
     with jaxtyping.install_import_hook(checked, "beartype.beartype"):
-        found = list(failures(sys.argv[1:]))
-    for told in found:
-        print(told)
-    sys.exit(bool(found))
+        failed = False
+        for told in failures(sys.argv[1:]):
+            failed = True
+            print(told, flush=True)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":
