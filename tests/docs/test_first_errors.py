@@ -1,4 +1,4 @@
-"""The table of docs/first_errors.md: each call of the first column fails, each of the last works."""
+"""The table of docs/first_errors.md: what is in its first column fails, what in its last works."""
 
 import jax
 import jax.numpy as jnp
