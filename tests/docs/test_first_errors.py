@@ -1,4 +1,4 @@
-"""The first errors that a newcomer meets, with `jax.jit`, `jax.grad` and Optax, name the cure."""
+"""The table of docs/first_errors.md: what is in its first column fails, what in its last works."""
 
 import jax
 import jax.numpy as jnp
