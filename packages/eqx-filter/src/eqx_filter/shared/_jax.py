@@ -125,7 +125,7 @@ def varying_over(aval: Any) -> frozenset[Any]:
     JAX has moved its word for it; where it has none, there are none.
     """
     kind = getattr(aval, "manual_axis_type", None)
-    return getattr(aval, "vma", frozenset()) if kind is None else kind.varying
+    return getattr(aval, "vma", None) or frozenset() if kind is None else kind.varying
 
 
 def vary_alike(*arrays: Any) -> list[Any]:
