@@ -41,5 +41,6 @@ def _fault(key: Any) -> str | None:
             return f"got {key!r} of type `{type(key).__name__}`"
         if type(error) is TypeError:
             return f"got an array of dtype `{key.dtype}` and shape {key.shape}"
-        return f"got several, of shape {key.shape}. Give a single key, or map over them with `jax.vmap`"
+        told = f"got several, of shape {key.shape}"
+        return f"{told}. Give a single key, or map over them with `jax.vmap`"
     return None
