@@ -152,7 +152,7 @@ TOPICS: dict[str, dict[str, Row]] = {
         ),
     },
     "files": {
-        "save": Row("save 200 MB in 20 leaves", "ms", limit=1.0, slow=True),
+        "save": Row("save 200 MB in 20 arrays", "ms", limit=1.0, slow=True),
         "save_fast": Row(
             "save them, not waiting for the disk", "ms", limit=1.0, against="peer", slow=True
         ),
