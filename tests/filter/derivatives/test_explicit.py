@@ -49,6 +49,7 @@ class TestJitf:
         plain = jax.jit(lambda: (3, 1, True, 2.0, 1j))()
         assert [(x.dtype, x.weak_type) for x in out[:5]] == [(x.dtype, x.weak_type) for x in plain]
         assert out[5:] == ("a", None)
+        assert jitf(lambda: 2**40, filter_fn=is_array)() == 2**40
 
     def test_each_static_value_compiles_anew(self):
         traces = []

@@ -51,6 +51,14 @@ _flatten = jtu.default_registry.flatten
 """`jax.tree_util.tree_flatten` without its frame."""
 
 
+def _as_array_if_it_fits(leaf: Any) -> Any:
+    """An array of a number, as `jax.jit` returns it; it refuses integers that are too large."""
+    try:
+        return as_array(leaf)
+    except OverflowError:
+        return leaf
+
+
 class Programs:
     """What has been compiled for one function under one set of options.
 
@@ -340,7 +348,7 @@ class Program:
         programs = self.plan.programs
         result = programs.apply(self.plan.merge(dynamic, self.static))
         if programs.options.numbers_to_arrays:
-            result = jtu.tree_map(as_array, result)
+            result = jtu.tree_map(_as_array_if_it_fits, result)
         out = pack(lay_out("out_shardings", result, programs.options.out_shardings))
         if self.layout is None:
             self.layout = out.layout
