@@ -39,7 +39,7 @@ def large_leaves() -> list[jax.Array]:
 
 def scratch_file() -> Path:
     """Where a side saves; the folder goes when the process ends."""
-    folder = tempfile.mkdtemp(dir=".")
+    folder = tempfile.mkdtemp(prefix=".saving-", dir=".")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder).resolve() / "saved.eqx"
 
