@@ -12,12 +12,13 @@ from eqx_pytree import load_on_use
 OWN = 1
 __getattr__, __dir__ = load_on_use(
     __name__,
-    {".room": "a b", "colorsys": "to_hsv=rgb_to_hsv", ".other": ""},
+    {".room": "a b", "colorsys": "to_hsv=rgb_to_hsv", ".other": "", ".broken": "d"},
     distribution="eqx-pytree",
 )
 """,
     "here/room.py": "a, b = 'a', 'b'",
     "here/other.py": "c = 'c'",
+    "here/broken.py": "import sys; d = sys.nope",
     "there.py": """
 from eqx_pytree import load_on_use
 
@@ -76,3 +77,15 @@ for module in (here, there):
         print(str(error).replace(" ", "_"))
 """
     assert run(code) == ["module_`here`_has_no_attribute_`nope`", "not_nope,_not_here"]
+
+
+def test_what_is_broken_is_not_taken_for_missing(run):
+    code = """
+import here
+try:
+    here.d
+except ImportError as error:
+    print(str(error).replace(" ", "_"), type(error.__cause__).__name__)
+"""
+    told = "`.broken`_of_`here`_could_not_be_imported:_module_'sys'_has_no_attribute_'nope'"
+    assert run(code) == [told, "AttributeError"]

@@ -38,10 +38,10 @@ def load_on_use(
 
     def load(name: str) -> Any:
         if name in folders:
-            found = import_module(f".{name}", module)
+            found = _loaded(f".{name}", module)
         elif name in where:
             home, original = where[name]
-            found = getattr(import_module(home, module), original)
+            found = getattr(_loaded(home, module), original)
         elif name == "__version__" and distribution is not None:
             from importlib.metadata import version
 
@@ -58,3 +58,12 @@ def load_on_use(
         return sorted({*vars(sys.modules[module]), *where, *folders})
 
     return load, all_names
+
+
+def _loaded(home: str, module: str) -> Any:
+    """Import a module; an `AttributeError` in it must not pass for that of a missing name."""
+    try:
+        return import_module(home, module)
+    except AttributeError as error:
+        message = f"`{home}` of `{module}` could not be imported: {error}"
+        raise ImportError(message) from error

@@ -30,8 +30,8 @@ try:
 except ImportError:
     from jax.extend import core
 
-ClosedJaxpr, Jaxpr = core.ClosedJaxpr, core.Jaxpr
-Literal, Primitive = core.Literal, core.Primitive
+Jaxpr, Literal, Primitive = core.Jaxpr, core.Literal, core.Primitive
+ClosedJaxpr = getattr(core, "ClosedJaxpr", core.Jaxpr)  # from JAX 0.12 on they are one
 
 if hasattr(jax.sharding, "reshard"):
     reshard = jax.sharding.reshard
