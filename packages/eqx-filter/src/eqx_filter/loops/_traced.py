@@ -10,7 +10,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from eqx_pytree import tree_pformat
 
-from ..shared._jax import let_vary_as
+from ..shared._jax import let_vary_as, opened
 from ._select import select_if_vmap
 from ._state import Arrays, State
 
@@ -103,8 +103,7 @@ def traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], state: St
 
 
 def _function(function: Callable[..., Any], args: Arrays) -> Function:
-    closed = jax.make_jaxpr(function)(*args)
-    return Function(closed.jaxpr, closed.consts)
+    return Function(*opened(jax.make_jaxpr(function)(*args)))
 
 
 def _settled(pred: Any, body: Callable[..., Any], state: State) -> tuple[Arrays, Function]:

@@ -152,6 +152,12 @@ def _let_vary(x: Any, axes: frozenset[Any]) -> Any:
     return jax.lax.pvary(x, tuple(axes))
 
 
+def opened(closed: Any) -> tuple[Any, list[Any]]:
+    """A jaxpr without the values of its constants, and those. From JAX 0.12 on it holds them."""
+    jaxpr, consts = closed.jaxpr, list(closed.consts)
+    return jaxpr.with_consts([None] * len(consts)) if jaxpr is closed else jaxpr, consts
+
+
 def bind_with(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     """Bind a primitive with the parameters of an equation, as `jax.core.eval_jaxpr` does.
 
