@@ -132,7 +132,8 @@ class Checks:
 
 def way_out(cls: type, error: str) -> str:
     """Say what to write instead, where `dataclasses` refused a field of the class body."""
-    name = next((it for it in vars(cls).get("__annotations__", {}) if _names(it, error)), None)
+    blamed = error.partition(" follows ")[0]  # Python 3.13 names the other argument there
+    name = next((it for it in vars(cls).get("__annotations__", {}) if _names(it, blamed)), None)
     if name is None:
         return ""
     where = f". `{cls.__qualname__}.{name}`"
