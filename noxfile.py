@@ -453,7 +453,7 @@ def downstream(session: nox.Session, environment: str) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure ours beside plain JAX, the peer, NNX and Haiku; `-- --quick` takes two minutes."""
+    """Measure ours, plain JAX, the peer, NNX and Haiku; `-- --core`, `-- --quick` measure less."""
     session.install(*package_paths(editable=False), *group("bench"))
     python = peer_python(session, "optax")
     session.run("python", "benchmarks/speed.py", "--peer", python, *session.posargs)

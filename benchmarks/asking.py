@@ -68,10 +68,12 @@ class Plan:
     slow: int  # rounds of what takes a second each time
     quick: bool = False
     only: str = ""
+    core: bool = False  # without what only a full run has
 
     def rows(self) -> dict[str, Row]:
         """Give the rows whose title holds what was asked for."""
-        rows = {name: row for name, row in ROWS.items() if not (self.quick and row.full)}
+        is_full = not (self.quick or self.core)
+        rows = {name: row for name, row in ROWS.items() if is_full or not row.full}
         return {name: row for name, row in rows.items() if self.only in row.title}
 
     def families(self) -> dict[str, Family]:

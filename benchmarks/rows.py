@@ -25,7 +25,7 @@ class Row:
     limit: float | None = None
     against: str = "plain"
     slow: bool = False  # one measurement takes a second or so: fewer rounds in a quick run
-    full: bool = False  # left out of a quick run
+    full: bool = False  # of one layer or loop: left out of a quick run, and with `--core`
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Measure plain JAX, ours, the peer, Flax NNX and Haiku in turn; show tables and a picture.
 
-    python benchmarks/speed.py --peer PYTHON [--quick]
+    python benchmarks/speed.py --peer PYTHON [--core | --quick]
 
 `PYTHON` is an interpreter that has equinox==0.13.8, optax and the same JAX, and not ours. All other
 sides are measured in one process of this interpreter; in each round each side is asked once for
@@ -26,6 +26,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--peer", metavar="PYTHON", help="interpreter that has equinox==0.13.8")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller sizes")
+    parser.add_argument("--core", action="store_true", help="no rows of single layers and loops")
     parser.add_argument("--rounds", type=int, help="15, or 5 if quick")
     parser.add_argument("--only", default="", metavar="PART", help="titles that hold this")
     parser.add_argument("--load", type=Path, metavar="JSON", help="show these, measure nothing")
@@ -40,7 +41,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def plan_of(arguments: argparse.Namespace) -> Plan:
     rounds = arguments.rounds or (5 if arguments.quick else 15)
     slow = min(rounds, 3) if arguments.quick else rounds
-    return Plan(rounds, slow, arguments.quick, arguments.only)
+    return Plan(rounds, slow, arguments.quick, arguments.only, arguments.core)
 
 
 def measure(plan: Plan, peer: str | None) -> dict[str, Any]:

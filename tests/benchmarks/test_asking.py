@@ -59,6 +59,15 @@ def test_a_quick_run_asks_for_less():
     assert "flatten" not in left_out
 
 
+def test_a_run_of_the_core_is_a_full_one_without_single_layers_and_loops():
+    from asking import Plan
+    from rows import FAMILIES, ROWS
+
+    core, family = Plan(15, 15, core=True), FAMILIES["leaves"]
+    assert core.sizes(family) == Plan(15, 15).sizes(family)
+    assert core.rows() == {name: row for name, row in ROWS.items() if not row.full}
+
+
 def test_only_what_is_asked_for_is_measured():
     from asking import Plan
 
