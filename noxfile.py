@@ -226,6 +226,26 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into outputs/site, strictly, and look at it in Chromium where there is one.
+
+    With `-- --serve`, show it, and again after each change. With `-- --publish VERSION`, commit it
+    to the branch `gh-pages` as this version and as `latest`, and push nothing.
+    """
+    session.install(*group("docs"))
+    environment = {"NO_MKDOCS_2_WARNING": "1"}
+    if "--serve" in session.posargs:
+        session.run("mkdocs", "serve", env=environment)
+    elif "--publish" in session.posargs:
+        [version] = [it for it in session.posargs if it != "--publish"]
+        session.run("mike", "deploy", "--update-aliases", version, "latest", env=environment)
+    else:
+        session.run("mkdocs", "build", "--strict", env=environment)
+        [tests] = folders("site")
+        session.run("pytest", "--confcutdir", tests, tests, *session.posargs)  # they need no JAX
+
+
+@nox.session
 def dist(session: nox.Session) -> None:
     """Build the wheels of all packages into dist/, which is emptied first."""
     session.install(*group("dist"))

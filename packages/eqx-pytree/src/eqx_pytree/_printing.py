@@ -30,6 +30,7 @@ class TreeWLCustom:
     struct_as_array: bool
 
     def __call__(self, obj: Any) -> Any:
+        """Give the document that is printed for an object, or None to have it printed as ever."""
         import wadler_lindig as wl
 
         inside: dict[str, Any] = {"custom": self._truncated, "short_arrays": self.short_arrays}

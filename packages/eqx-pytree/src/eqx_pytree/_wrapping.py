@@ -28,6 +28,7 @@ class Partial(Module, Generic[_Return]):
         self.keywords = kwargs
 
     def __call__(self, *args: Any, **kwargs: Any) -> _Return:
+        """Call the function with the arguments that are held, and then with these."""
         return self.func(*self.args, *args, **kwargs, **self.keywords)
 
 

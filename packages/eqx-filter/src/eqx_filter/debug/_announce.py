@@ -14,6 +14,7 @@ from ..shared._predicates import is_array
 _Tree = TypeVar("_Tree")
 
 announce_jaxpr_p = Primitive("announce_jaxpr")
+"""The primitive of `announce_transform`: an identity that tells which transformations it meets."""
 announce_jaxpr_p.multiple_results = True
 
 

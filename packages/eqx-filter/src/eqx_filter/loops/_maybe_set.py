@@ -67,4 +67,5 @@ def _transpose(inputs: Any, cotangent: Any) -> Any:
 
 
 maybe_set_p: Primitive = create_vprim("maybe_set", _impl, _abstract_eval, _jvp, _transpose)
+"""The primitive by which a loop writes to a buffer, or leaves it, as a predicate says."""
 register_impl_finalisation(maybe_set_p)

@@ -26,6 +26,7 @@ def select_if_vmap(pred: Any, new: Any, old: Any) -> jax.Array:
 
 
 select_if_vmap_p = Primitive("select_if_vmap")
+"""The primitive that is `new`, and under `vmap` over the predicate `where(pred, new, old)`."""
 
 
 @select_if_vmap_p.def_impl

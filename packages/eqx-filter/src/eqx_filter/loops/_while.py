@@ -11,6 +11,7 @@ from ._traced import traced
 
 T = TypeVar("T")
 Kind = Literal["lax", "bounded", "checkpointed"]
+"""How a loop can be differentiated; see `while_loop`."""
 
 
 def while_loop(

@@ -200,19 +200,23 @@ def _comparable(x: Any) -> Any:
 
 
 nontraceable_p = _make("nontraceable")
+"""The primitive of `nontraceable`."""
 batching.primitive_batchers[nontraceable_p] = _refuser("batching")
 ad.primitive_jvps[nontraceable_p] = _refuser("differentiation")
 ad.primitive_transposes[nontraceable_p] = _refuser("transposition")
 
 nondifferentiable_p = _make("nondifferentiable")
+"""The primitive of `nondifferentiable`."""
 _keep_axes(nondifferentiable_p)
 ad.primitive_jvps[nondifferentiable_p] = _refuse_tangent
 ad.primitive_transposes[nondifferentiable_p] = _stay_linear
 
 nondifferentiable_backward_p = _make("nondifferentiable_backward")
+"""The primitive of `nondifferentiable_backward`."""
 _keep_axes(nondifferentiable_backward_p)
 ad.primitive_jvps[nondifferentiable_backward_p] = _move_forward
 ad.primitive_transposes[nondifferentiable_backward_p] = _refuse_cotangent
 
 nonbatchable_p = _make("nonbatchable")
+"""The primitive of `nonbatchable`."""
 batching.primitive_batchers[nonbatchable_p] = _unbatch

@@ -197,5 +197,6 @@ noinline_p = create_vprim(
     filter_primitive_jvp(_differentiate),
     filter_primitive_transpose(_transpose),
 )
+"""The primitive of `noinline`."""
 noinline_p.def_impl(filter_primitive_def(_call))
 register_impl_finalisation(noinline_p)

@@ -54,5 +54,8 @@ def _make(name: str, reduce: Callable[[jax.Array], jax.Array]) -> Primitive:
 
 
 unvmap_all_p = _make("unvmap_all", jnp.all)
+"""The primitive of `unvmap_all`."""
 unvmap_any_p = _make("unvmap_any", jnp.any)
+"""The primitive of `unvmap_any`."""
 unvmap_max_p = _make("unvmap_max", jnp.max)
+"""The primitive of `unvmap_max`."""
