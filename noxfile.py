@@ -245,6 +245,14 @@ def docs(session: nox.Session) -> None:
         session.run("pytest", "--confcutdir", tests, tests, *session.posargs)  # they need no JAX
 
 
+@nox.session(python=OLDEST_PYTHON, venv_backend="venv")
+def coming_from(session: nox.Session) -> None:
+    """Run the pages that have one model here and in NNX, Haiku, PyTorch and Keras."""
+    needed = group("test", "examples", "coming-from")
+    session.install(*package_paths(editable=False), *needed)
+    session.run("pytest", *folders("docs"), "-k", "coming_from", *session.posargs)
+
+
 @nox.session
 def dist(session: nox.Session) -> None:
     """Build the wheels of all packages into dist/, which is emptied first."""

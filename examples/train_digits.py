@@ -29,7 +29,8 @@ def cross_entropy(model, pixels, labels):
 
 @eqx.filter_jit
 def predict(model, pixels):
-    return jnp.argmax(jax.vmap(model)(pixels), axis=-1)
+    """Give the logits of a batch of digits, shape (batch, 10)."""
+    return jax.vmap(model)(pixels)
 
 
 def train(model, examples, optimiser, steps):
@@ -38,10 +39,10 @@ def train(model, examples, optimiser, steps):
     @eqx.filter_jit
     def step(model, state, pixels, labels):
         loss, grads = eqx.filter_value_and_grad(cross_entropy)(model, pixels, labels)
-        updates, state = optimiser.update(grads, state, eqx.filter(model, eqx.is_array))
+        updates, state = optimiser.update(grads, state)
         return eqx.apply_updates(model, updates), state, loss
 
-    state = optimiser.init(eqx.filter(model, eqx.is_array))
+    state = optimiser.init(eqx.filter(model, eqx.is_inexact_array))
     losses = []
     progress = tqdm(examples, total=steps, desc="training", unit="batch")
     for pixels, labels in progress:
@@ -50,28 +51,6 @@ def train(model, examples, optimiser, steps):
         if len(losses) % 100 == 0:
             progress.set_postfix(loss=f"{loss:.4f}")
     return model, np.asarray(jnp.stack(losses))
-
-
-def save(path, model):
-    """Write each array of the model under its path in the tree."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(model, eqx.is_array))
-    np.savez(path, **{jax.tree_util.keystr(where): leaf for where, leaf in leaves})
-
-
-def load(path, like):
-    """Read a model back. `like` has its structure, and all that is no array."""
-    arrays, rest = eqx.partition(like, eqx.is_array)
-    leaves, structure = jax.tree_util.tree_flatten_with_path(arrays)
-    expected = {jax.tree_util.keystr(where): leaf for where, leaf in leaves}
-    with np.load(path) as saved:
-        read = {name: jnp.asarray(saved[name]) for name in saved.files}
-    described = [
-        {name: (leaf.shape, leaf.dtype) for name, leaf in tree.items()} for tree in (read, expected)
-    ]
-    if described[0] != described[1]:
-        message = f"{path} holds another model: {described[0]}, expected {described[1]}"
-        raise ValueError(message)
-    return eqx.combine(structure.unflatten(read[name] for name in expected), rest)
 
 
 def main(
@@ -86,16 +65,19 @@ def main(
     model = eqx.nn.MLP(64, 10, width, depth, key=model_key)
     examples = batches(seed, train_pixels, train_labels, batch_size, steps)
     model, losses = train(model, examples, optax.adam(learning_rate), steps)
-    predicted = np.asarray(predict(model, test_pixels))
+    logits = predict(model, test_pixels)
 
-    save(output / "digits.npz", model)
-    loaded = load(output / "digits.npz", like=eqx.nn.MLP(64, 10, width, depth, key=other_key))
-    if not np.array_equal(predict(loaded, test_pixels), predicted):
-        message = f"the model loaded from {output / 'digits.npz'} predicts otherwise"
+    saved = output / "digits.eqx"
+    eqx.tree_serialise_leaves(saved, model)
+    like = eqx.nn.MLP(64, 10, width, depth, key=other_key)
+    loaded = eqx.tree_deserialise_leaves(saved, like)
+    if not np.array_equal(predict(loaded, test_pixels), logits):
+        message = f"the model loaded from {saved} predicts otherwise"
         raise RuntimeError(message)
 
-    accuracy = report(output / "digits.png", losses, test_pixels, test_labels, predicted)
-    print(f"model:   {output / 'digits.npz'} (loaded back: equal predictions)")
+    picture = output / "digits.png"
+    accuracy = report(picture, "multi-layer perceptron", losses, test_pixels, test_labels, logits)
+    print(f"model:   {saved} (loaded back: equal predictions)")
     return accuracy
 
 

@@ -55,8 +55,9 @@ def loss_and_state(model, state, images, labels):
 
 @eqx.filter_jit
 def predict(model, state, images):
+    """Give the logits of a batch of digits, shape (batch, 10)."""
     logits, _ = batched(nn.inference_mode(model), state, images)
-    return jnp.argmax(logits, axis=-1)
+    return logits
 
 
 def train(model, state, examples, optimiser, steps):
@@ -89,8 +90,9 @@ def main(*, steps=600, batch_size=64, width=16, learning_rate=3e-3, seed=0, outp
     model, state = nn.make_with_state(build)(jr.key(seed), width)
     examples = batches(seed, train_images, train_labels, batch_size, steps)
     model, state, losses = train(model, state, examples, optax.adam(learning_rate), steps)
-    predicted = np.asarray(predict(model, state, test_images))
-    return report(output / "digits_conv.png", losses, test_images, test_labels, predicted)
+    logits = predict(model, state, test_images)
+    picture = output / "digits_conv.png"
+    return report(picture, "convolutions", losses, test_images, test_labels, logits)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 import optax
 from digits import batches, command_line, digits, report
 from train_digits import predict, train
@@ -53,8 +52,9 @@ def main(*, steps=800, batch_size=64, hidden_size=64, learning_rate=3e-3, seed=0
     model = Reader(hidden_size, key=jr.key(seed))
     examples = batches(seed, train_images, train_labels, batch_size, steps)
     model, losses = train(model, examples, optax.adam(learning_rate), steps)
-    predicted = np.asarray(predict(model, test_images))
-    return report(output / "digits_rnn.png", losses, test_images, test_labels, predicted)
+    logits = predict(model, test_images)
+    picture = output / "digits_rnn.png"
+    return report(picture, "row by row", losses, test_images, test_labels, logits)
 
 
 if __name__ == "__main__":
