@@ -1,0 +1,150 @@
+"""A layer with its inputs, and what several checks ask of it."""
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+import eqx_filter as eqx
+
+_BATCH = 3
+
+
+class Case:
+    """A layer, how it is called, and inputs: one example, and a batch of examples near it."""
+
+    def __init__(
+        self,
+        layer: Any,
+        inputs: tuple[Any, ...],
+        key: Any,
+        call: Callable[..., Any] | None,
+        rtol: float,
+    ) -> None:
+        settings = {} if key is None else {"key": key}
+        plain = lambda layer, *inputs: layer(*inputs, **settings)  # noqa: E731
+        self.call = plain if call is None else partial(call, **settings)
+        self.compiled = eqx.filter_jit(self.call)
+        self.layer = layer
+        self.inputs = inputs
+        self.rtol = rtol
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Call the layer; without inputs, with those of the one example."""
+        return self.call(self.layer, *(inputs or self.inputs))
+
+    @cached_property
+    def expected(self) -> Any:
+        """Give what the layer gives for the one example."""
+        return self()
+
+    @cached_property
+    def batch(self) -> list[jax.Array]:
+        """Give the arrays of the inputs, each with examples along a new first axis.
+
+        The floating ones differ from example to example; integers and keys are the same in each.
+        """
+        return [self._several(it) for it in self._arrays_and_rest[0]]
+
+    @cached_property
+    def _arrays_and_rest(self) -> tuple[list[Any], Callable[[Any], Any]]:
+        arrays, rest = eqx.partition(self.inputs, eqx.is_array)
+        leaves, structure = jax.tree.flatten(arrays)
+        return leaves, lambda leaves: eqx.combine(structure.unflatten(leaves), rest)
+
+    def whole(self, arrays: Any) -> tuple[Any, ...]:
+        """Give the inputs that have these arrays."""
+        return self._arrays_and_rest[1](arrays)
+
+    def mapped(self, batch: list[jax.Array]) -> Any:
+        """Call the layer for a batch, by `jax.vmap`."""
+        return jax.vmap(lambda arrays: self(*self.whole(arrays)))(batch)
+
+    @cached_property
+    def for_each(self) -> Any:
+        """Give the outputs for each example of the batch, one above the other."""
+        examples = [self.whole([it[i] for it in self.batch]) for i in range(_BATCH)]
+        outs = [self.compiled(self.layer, *inputs) for inputs in examples]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """Give the arrays of layer and inputs, None elsewhere."""
+        return eqx.filter((self.layer, *self.inputs), eqx.is_array)
+
+    def of_arrays(self, *arrays: Any) -> Any:
+        """Call with other arrays in layer and inputs."""
+        rest = eqx.filter((self.layer, *self.inputs), eqx.is_array, inverse=True)
+        return self.call(*eqx.combine(arrays, rest))
+
+    def cast(self, dtype: Any) -> tuple[Any, ...]:
+        """Give the arrays, the floating ones in another dtype."""
+
+        def cast(leaf: Any) -> Any:
+            return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+        return jax.tree.map(cast, self.arrays)
+
+    def direction(self, tree: Any) -> Any:
+        """Give arrays of the shapes and dtypes of a tree's, of random numbers; always the same."""
+        leaves, structure = jax.tree.flatten(tree)
+        keys = jax.random.split(jax.random.key(0), max(len(leaves), 1))
+        drawn = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=False)]
+        return structure.unflatten(drawn)
+
+    def _several(self, array: Any) -> jax.Array:
+        examples = jnp.stack([jnp.asarray(array)] * _BATCH)
+        if not jnp.issubdtype(examples.dtype, jnp.inexact):
+            return examples
+        factors = jnp.linspace(1.0, 0.5, _BATCH).astype(examples.dtype)
+        return examples * factors.reshape(-1, *[1] * (examples.ndim - 1))
+
+
+def floating(tree: Any) -> Any:
+    """Give the floating and complex arrays of a tree, None elsewhere."""
+
+    def is_floating(leaf: Any) -> bool:
+        return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+    return eqx.filter(tree, is_floating)
+
+
+def agree(ours: str, xs: Any, theirs: str, ys: Any, rtol: float) -> None:
+    """Raise `AssertionError` at the first leaf where two ways to compute the same differ."""
+    xs, ys = eqx.filter(xs, eqx.is_array), eqx.filter(ys, eqx.is_array)
+    if jax.tree.structure(xs) != jax.tree.structure(ys):
+        message = f"{ours} gives another structure than {theirs}."
+        raise AssertionError(message)
+    for (path, y), x in zip(jtu.tree_leaves_with_path(ys), jax.tree.leaves(xs), strict=True):
+        difference = _difference(x, y, rtol)
+        if difference:
+            message = f"{ours} and {theirs} differ at `out{jtu.keystr(path)}`: {difference}."
+            raise AssertionError(message)
+
+
+def _difference(x: Any, y: Any, rtol: float) -> str:
+    """Say how two arrays differ, if they do."""
+    if (x.shape, x.dtype) != (y.shape, y.dtype):
+        return f"{x.dtype} of shape {x.shape}, and {y.dtype} of shape {y.shape}"
+    if jnp.issubdtype(y.dtype, jax.dtypes.extended):
+        x, y = jax.random.key_data(x), jax.random.key_data(y)
+    x, y = np.asarray(x, complex), np.asarray(y, complex)
+    allowed = rtol * np.max(np.abs(y), initial=0.0)
+    if np.allclose(x, y, rtol=0, atol=allowed, equal_nan=True):
+        return ""
+    return f"by up to {np.nanmax(np.abs(x - y)):.3g}, where {allowed:.3g} is allowed"
+
+
+def same(what: str, x: Any, y: Any) -> None:
+    """Raise `AssertionError` at the first leaf of two layers that is not the same."""
+    if eqx.tree_equal(x, y):
+        return
+    pairs = zip(jtu.tree_leaves_with_path(y), jax.tree.leaves(x), strict=False)
+    differ = [path for (path, leaf), other in pairs if not eqx.tree_equal(leaf, other)]
+    where = f"at `layer{jtu.keystr(differ[0])}`" if differ else "in its structure"
+    message = f"the layer, {what}, differs {where}."
+    raise AssertionError(message)

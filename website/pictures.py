@@ -1,0 +1,82 @@
+"""Draw the pictures of docs/layers/formulas.md: `python website/pictures.py`."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+READ, LEFT, OUTSIDE = "#4051b5", "#dfe3f8", "#f6c90e"
+
+
+def squares(axes, colors, title):
+    """Draw a table of coloured squares."""
+    shown = np.array([[to_rgb(color) for color in row] for row in colors])
+    rows, columns = shown.shape[:2]
+    axes.imshow(shown)
+    axes.set(title=title, xticks=np.arange(0.5, columns - 1), yticks=np.arange(0.5, rows - 1))
+    axes.tick_params(length=0, labelbottom=False, labelleft=False)
+    axes.grid(color="white", linewidth=2)
+    axes.spines[:].set_visible(False)
+
+
+def windows():
+    """Show which inputs of an axis each output reads."""
+    cases = {
+        "kernel 3": {},
+        "kernel 3, stride 2": {"stride": 2},
+        "kernel 3, dilation 2": {"dilation": 2},
+        "kernel 3, padding 1": {"padding": 1},
+    }
+    figure = Figure(figsize=(11, 2.6), layout="constrained")
+    for axes, (title, settings) in zip(figure.subplots(1, 4), cases.items(), strict=True):
+        squares(axes, read_by(9, 3, **settings), title)
+        axes.set(xlabel="input", ylabel="output")
+    figure.savefig(PICTURES / "windows.png", dpi=120)
+
+
+def read_by(size, kernel, stride=1, dilation=1, padding=0):
+    """Give a row for each output: the inputs that it reads, and the padding beside them."""
+    count = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    plain = [OUTSIDE] * padding + [LEFT] * size + [OUTSIDE] * padding
+    rows = []
+    for output in range(count):
+        places = [output * stride + dilation * k for k in range(kernel)]
+        rows.append([READ if place in places else color for place, color in enumerate(plain)])
+    return rows
+
+
+def norms():
+    """Show what is averaged together with the first channel of the first example."""
+    examples, channels = 4, 6
+    together = {
+        "LayerNorm, RMSNorm": lambda example, channel: example == 0,
+        "GroupNorm, 2 groups": lambda example, channel: example == 0 and channel < channels // 2,
+        "BatchNorm": lambda example, channel: channel == 0,
+    }
+    figure = Figure(figsize=(10, 2.6), layout="constrained")
+    for axes, (title, is_read) in zip(figure.subplots(1, 3), together.items(), strict=True):
+        table = [
+            [READ if is_read(i, j) else LEFT for j in range(channels)] for i in range(examples)
+        ]
+        squares(axes, table, title)
+        axes.set(xlabel="channel", ylabel="example")
+    figure.savefig(PICTURES / "norms.png", dpi=120)
+
+
+def rotary(size=16, theta=10_000, length=64):
+    """Show by which angle each pair is turned at each position."""
+    angles = np.outer(theta ** (-np.arange(0, size, 2) / size), np.arange(length))
+    figure = Figure(figsize=(8, 2.4), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(np.sin(angles), cmap="RdBu", aspect="auto", interpolation="nearest")
+    axes.set(xlabel="position", ylabel="pair", title="sine of the angle, size 16")
+    figure.colorbar(image)
+    figure.savefig(PICTURES / "rotary.png", dpi=120)
+
+
+if __name__ == "__main__":
+    windows()
+    norms()
+    rotary()
