@@ -5,6 +5,8 @@ import importlib
 import io
 import os
 import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -65,8 +67,10 @@ def test_code_runs_and_prints_what_is_shown(page, monkeypatch):
         pytest.importorskip(NEEDS[page])
     printed = io.StringIO()
     code = compile(source(page), DOCS / page, "exec")
+    module = types.ModuleType("example")  # where pickle finds the classes of the page
+    monkeypatch.setitem(sys.modules, "example", module)
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        exec(code, {"__name__": "example"})
+        exec(code, vars(module))
     rest = plain(printed.getvalue())
     for shown in map(plain, blocks(page, "text")):
         _, found, after = rest.partition(shown)

@@ -1,0 +1,183 @@
+"""`check_layer` passes what is right, our own layers among it, and finds each fault."""
+
+import itertools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import eqx_nn as nn
+from eqx_nn.testing import check_layer
+from eqx_pytree import Module, field
+
+KEY = jax.random.key(0)
+
+
+def x(*shape):
+    return jax.random.normal(jax.random.key(1), shape)
+
+
+def batch_norm():
+    layer, state = nn.make_with_state(nn.BatchNorm)(4, "batch", mode="ema", inference=True)
+    return layer, lambda layer, x: layer(x, state)[0]
+
+
+def spectral_norm():
+    linear = nn.Linear(3, 2, key=KEY)
+    make = nn.make_with_state(nn.SpectralNorm)
+    layer, state = make(linear, "weight", inference=True, key=KEY)
+    return layer, lambda layer, x: layer(x, state)[0]
+
+
+BATCH_NORM, CALL_BATCH_NORM = batch_norm()
+SPECTRAL_NORM, CALL_SPECTRAL_NORM = spectral_norm()
+"""The states of these two are float32, whatever the layer is."""
+
+LAYERS = {
+    "AdaptiveAvgPool1d": (nn.AdaptiveAvgPool1d(3), [x(2, 7)]),
+    "AvgPool2d": (nn.AvgPool2d(2, 2), [x(2, 4, 4)]),
+    "Conv2d": (nn.Conv2d(2, 3, 3, key=KEY), [x(2, 5, 5)]),
+    "ConvTranspose1d": (nn.ConvTranspose1d(2, 3, 3, key=KEY), [x(2, 5)]),
+    "Dropout": (nn.Dropout(0.5), [x(6)], {"key": KEY}),
+    "Embedding": (nn.Embedding(5, 3, key=KEY), [jnp.array(2)]),
+    "GRUCell": (nn.GRUCell(3, 2, key=KEY), [x(3), x(2)]),
+    "GroupNorm": (nn.GroupNorm(2, 4), [x(4, 3)]),
+    "Identity": (nn.Identity(), [x(3)]),
+    "LSTMCell": (nn.LSTMCell(3, 2, key=KEY), [x(3), (x(2), x(2))]),
+    "Lambda": (nn.Lambda(jnp.tanh), [x(3)]),
+    "LayerNorm": (nn.LayerNorm(4), [x(4)]),
+    "Linear": (nn.Linear(3, 2, key=KEY), [x(3)]),
+    "MLP": (nn.MLP(3, 2, 4, 1, key=KEY), [x(3)]),
+    "MaxPool1d": (nn.MaxPool1d(2, 2), [x(2, 6)]),
+    "MultiheadAttention": (nn.MultiheadAttention(2, 4, key=KEY), [x(3, 4), x(5, 4), x(5, 4)]),
+    "PReLU": (nn.PReLU(), [x(6)]),
+    "RMSNorm": (nn.RMSNorm(4), [x(4)]),
+    "RotaryPositionalEmbedding": (nn.RotaryPositionalEmbedding(4), [x(5, 4)]),
+    "Sequential": (nn.Sequential([nn.Linear(3, 2, key=KEY), nn.Lambda(jax.nn.relu)]), [x(3)]),
+    "WeightNorm": (nn.WeightNorm(nn.Linear(3, 2, key=KEY)), [x(3)]),
+    "BatchNorm": (BATCH_NORM, [x(4)], {"call": CALL_BATCH_NORM, "leave_out": ["dtypes"]}),
+    "SpectralNorm": (SPECTRAL_NORM, [x(3)], {"call": CALL_SPECTRAL_NORM, "leave_out": ["dtypes"]}),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_our_own_layers_pass(name):
+    layer, inputs, *settings = LAYERS[name]
+    check_layer(layer, *inputs, **dict(*settings))
+
+
+def test_every_kind_of_layer_is_here():
+    forms = {re.sub(r"[123]d$", "", name) for name in LAYERS}
+    layers = {it for it in map(str, nn.__all__) if isinstance(getattr(nn, it), type)}
+    abstract = {"Pool", "AvgPool", "AdaptivePool", "StatefulLayer", "Conv", "ConvTranspose"}
+    others = {"AdaptiveMaxPool", "Shared", "SharedNode", "State", "StateIndex", "TorchReport"}
+    assert {re.sub(r"[123]d$", "", it) for it in layers} - abstract - others <= forms
+
+
+class Scaled(Module):
+    """Right, for those below to be wrong in one thing."""
+
+    scale: jax.Array = field(converter=jnp.asarray, default=2.0)
+
+    def __call__(self, x):
+        return self.scale * x
+
+
+class Counting(Scaled):
+    calls: object = field(static=True, default_factory=itertools.count)
+
+    def __call__(self, x):
+        return self.scale * x + next(self.calls)
+
+
+class KnowsWhetherTraced(Scaled):
+    def __call__(self, x):
+        return self.scale * x + isinstance(x, jax.core.Tracer)
+
+
+@jax.custom_jvp
+def wrong_derivative(x):
+    return x**2
+
+
+wrong_derivative.defjvp(lambda primals, tangents: (primals[0] ** 2, 3 * primals[0] * tangents[0]))
+
+
+class WrongDerivative(Scaled):
+    def __call__(self, x):
+        return wrong_derivative(self.scale * x)
+
+
+class Widens(Scaled):
+    def __call__(self, x):
+        return self.scale * x + np.float32(1)
+
+
+class Promotes(Scaled):
+    def __call__(self, x):
+        return self.scale * x * jnp.arange(x.size)
+
+
+class Unpicklable(Scaled):
+    function: object = field(static=True, default_factory=lambda: lambda x: x)
+
+
+FAULTS = [
+    (Counting, "repeat", "a second call and the first differ at `out`: by up to 1"),
+    (KnowsWhetherTraced, "jit", "`filter_jit` and a call differ at `out`: by up to 1"),
+    (WrongDerivative, "gradient", "the gradient has .* along a random direction, a central"),
+    (Widens, "dtypes", "of bfloat16, `out` has dtype float32"),
+    (Promotes, "promotion", "TypePromotionError"),
+    (Unpicklable, "pickle", "pickle"),
+]
+
+
+@pytest.mark.parametrize(("kind", "check", "told"), FAULTS, ids=[it[1] for it in FAULTS])
+def test_finds(kind, check, told):
+    expected = rf"`{kind.__name__}` fails [\s\S]*`{check}`: .*{told}"
+    with pytest.raises(AssertionError, match=expected):
+        check_layer(kind(), x(3))
+    if kind in (WrongDerivative, Unpicklable, Promotes):
+        check_layer(kind(), x(3), leave_out=[check])
+
+
+def test_finds_what_vmap_and_scan_cannot_do():
+    def call(layer, x):
+        return jnp.asarray(np.asarray(x)) * layer.scale
+
+    with pytest.raises(AssertionError) as failed:
+        check_layer(Scaled(), x(3), call=call)
+    lines = str(failed.value).splitlines()
+    assert {"`vmap`", "`scan`", "`sharding`"} <= {line.partition(":")[0] for line in lines}
+
+
+def test_right_layer_passes_with_integers_keys_and_trees():
+    def call(layer, inputs, key):
+        values, counts = inputs
+        noise = jax.random.normal(key["key"], (3,), values.dtype)
+        return {
+            "out": layer.scale * values * counts.astype(values.dtype) + noise,
+            "count": counts + 1,
+        }
+
+    check_layer(Scaled(), (x(3), jnp.array([1, 2, 3])), {"key": KEY}, call=call)
+
+
+def test_what_the_layer_raises_is_raised():
+    with pytest.raises(ValueError, match=r"`Linear` expects `x` of shape \(3,\)"):
+        check_layer(nn.Linear(3, 2, key=KEY), x(3, 3, 3))
+
+
+def test_unknown_check():
+    with pytest.raises(ValueError, match=r"`leave_out` names \['speed'\], and the checks are"):
+        check_layer(Scaled(), x(3), leave_out=["speed"])
+
+
+def twice(x):
+    return 2 * x
+
+
+def test_any_callable_pytree():
+    check_layer(jax.tree_util.Partial(twice), x(3))
