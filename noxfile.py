@@ -5,6 +5,7 @@ another distribution. What each session needs besides is in the root pyproject's
 groups, and which first-party packages belong together is read from what each one declares.
 """
 
+import hashlib
 import os
 import re
 import shlex
@@ -260,6 +261,96 @@ def dist(session: nox.Session) -> None:
     shutil.rmtree(DIST, ignore_errors=True)
     for name in DEPENDENCIES:
         session.run("python", "-m", "build", "--wheel", "--outdir", str(DIST), f"packages/{name}")
+
+
+def built(session: nox.Session, package: str) -> dict[str, Path]:
+    """Build source and wheel, the wheel from the source, twice; give them, by suffix.
+
+    The two must be the same to the byte.
+    """
+    digests, folder = [], Path(session.create_tmp()).resolve() / package
+    for name in ("first", "second"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        session.run("python", "-m", "build", "--outdir", str(folder / name), f"packages/{package}")
+        files = sorted((folder / name).iterdir())
+        digests.append({it.name: hashlib.sha256(it.read_bytes()).hexdigest() for it in files})
+    if digests[0] != digests[1]:
+        session.error(f"Two builds of {package} differ: {digests}.")
+    return {path.suffix: path for path in files}
+
+
+@nox.session
+@nox.parametrize("package", list(DEPENDENCIES), ids=list(DEPENDENCIES))
+def sdist(session: nox.Session, package: str) -> None:
+    """Build a package from its source distribution, twice and alike, and install that with pip."""
+    session.install(*group("dist"))
+    sources = [str(built(session, name)[".gz"]) for name in closure(package)]
+    session.install(*sources)
+    session.run("python", "-c", f"import {module_name(package)}")
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Make a release of a package: `-- eqx-nn`, or with its version `-- eqx-nn 0.2.0`.
+
+    It writes the version and the news, checks that the version fits what changed, builds and tests;
+    CONTRIBUTING.md tells what to do with it.
+    """
+    [package, *_] = session.posargs
+    session.install(*group("release"))
+    session.run("python", "releasing/release.py", *session.posargs)
+    wheels = [str(built(session, name)[".whl"]) for name in closure(package)]
+    session.install(*wheels, *group("test"))
+    [version] = versions(session, [package])
+    tests = str(ROOT / "tests" / package.removeprefix("eqx-"))
+    session.chdir(session.create_tmp())
+    session.run(*PYTEST, tests)
+    shutil.copytree(Path(wheels[-1]).parent, DIST, dirs_exist_ok=True)
+    session.log(f"Commit, then: git tag {version.replace('==', '-v')}")
+
+
+def floors_of(package: str) -> dict[str, str]:
+    """Give the lowest version that a package takes of each of its siblings, and of theirs."""
+    return {
+        it.name: bound(it, ">=")
+        for name in closure(package)
+        for it in REQUIREMENTS[name]
+        if it.name in PROJECTS
+    }
+
+
+@nox.session(requires=["dist"])
+@nox.parametrize("package", list(DEPENDENCIES), ids=list(DEPENDENCIES))
+def floors(session: nox.Session, package: str) -> None:
+    """Run a package's own tests with the lowest of its siblings that it declares.
+
+    They are built from their tags; one that is not released yet is the one that is here.
+    """
+    session.install(*group("dist"))
+    lowest = [released(session, name, version) for name, version in floors_of(package).items()]
+    session.install(wheel(package), *lowest, *group("test"))
+    session.chdir(session.create_tmp())
+    folder = ROOT / "tests" / package.removeprefix("eqx-")
+    session.run(*PYTEST, str(folder), *session.posargs)
+
+
+def released(session: nox.Session, package: str, version: str) -> str:
+    """Build a wheel of a released version; give its path."""
+    full = ".".join([*version.split("."), "0", "0"][:3])
+    tag = f"{package}-v{full}"
+    if not session.run("git", "tag", "--list", tag, external=True, silent=True):
+        if PROJECTS[package]["project"]["version"] != full:
+            session.error(f"There is no tag {tag}, and the version here is another one.")
+        return wheel(package)
+    folder = Path(session.create_tmp()).resolve() / tag
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    archive = str(folder / "source.tar")
+    session.run("git", "archive", "-o", archive, tag, f"packages/{package}", external=True)
+    shutil.unpack_archive(archive, folder)
+    source = str(folder / "packages" / package)
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), source, silent=True)
+    return wheel(package, folder)
 
 
 @nox.session(requires=["dist"])
