@@ -193,7 +193,7 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test against the sources; `isolated` and `processors` compile as users do."""
-    session.install(*package_paths(editable=True), *group("test", "examples"))
+    session.install(*package_paths(editable=True), *group("test", "examples", "release"))
     known = ask(session, TELL_KNOWN_FLAGS, WITHOUT_FUSION).split()
     environment = xla_flags(QUICK_TO_COMPILE, *known)
     session.run(*PYTEST, *session.posargs, env=environment)
@@ -271,7 +271,8 @@ def built(session: nox.Session, package: str) -> dict[str, Path]:
     digests, folder = [], Path(session.create_tmp()).resolve() / package
     for name in ("first", "second"):
         shutil.rmtree(folder / name, ignore_errors=True)
-        session.run("python", "-m", "build", "--outdir", str(folder / name), f"packages/{package}")
+        command = ["python", "-m", "build", "--no-isolation", "--outdir", str(folder / name)]
+        session.run(*command, f"packages/{package}", silent=True)
         files = sorted((folder / name).iterdir())
         digests.append({it.name: hashlib.sha256(it.read_bytes()).hexdigest() for it in files})
     if digests[0] != digests[1]:

@@ -2,10 +2,10 @@
 
     python releasing/release.py eqx-nn [VERSION]
 
-The version must fit what changed in the API since the last tag of the package, which griffe compares,
-and what kinds of news there are. While the major version is 0, what breaks users raises the minor
-version, and all else the patch; from 1 on, what breaks raises the major version and what is new the
-minor one. `nox -s release` calls this, and tests what it builds.
+The version must fit what changed in the API since the last tag of the package, which griffe
+compares, and what kinds of news there are. While the major version is 0, what breaks users raises
+the minor version, and all else the patch; from 1 on, what breaks raises the major version and what
+is new the minor one. `nox -s release` calls this, and tests what it builds.
 """
 
 import argparse
@@ -167,27 +167,34 @@ def collect_news(package: Package, version: Version, date: datetime.date) -> Non
     command = [sys.executable, "-m", "towncrier", "build", "--yes", "--name", package.name]
     command += ["--config", str(package.root / "releasing" / "towncrier.toml")]
     command += ["--dir", str(package.folder), "--version", str(version), "--date", str(date)]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, cwd=package.root)
+
+
+def prepare(package: Package, asked: Version | None, date: datetime.date) -> Version:
+    """Check the version, or take the lowest that fits; write it and the news; tell what is left."""
+    lowest, reason = least(package)
+    version = asked or lowest
+    print(f"{package.name} is {version}; at least {lowest}, since {reason}.")
+    if version < lowest:
+        message = f"{package.name} {version} is too low: at least {lowest}, since {reason}."
+        raise ReleaseError(message)
+    collect_news(package, version, date)
+    set_version(package, version)
+    for name, specifier in left_out(package, version).items():
+        print(f"{name} asks for {package.name}{specifier}, which leaves {version} out: widen it.")
+    return version
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
-    """Check, write and tell."""
+    """Read the command line, and prepare the release."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("package", choices=sorted(it.name for it in (ROOT / "packages").iterdir()))
     parser.add_argument("version", nargs="?", type=Version, help="by default the lowest that fits")
     asked = parser.parse_args(arguments)
-    package = Package(asked.package)
-    lowest, reason = least(package)
-    version = asked.version or lowest
-    print(f"{package.name}: at least {lowest}, since {reason}.")
-    if version < lowest:
-        sys.exit(f"{version} is too low for what changed.")
-    set_version(package, version)
-    collect_news(package, version, datetime.datetime.now(datetime.UTC).date())
-    changed = git(ROOT, "diff", "--stat")
-    print(f"Changed, and not committed:\n{changed}")
-    for name, specifier in left_out(package, version).items():
-        print(f"{name} asks for {package.name}{specifier}, which leaves {version} out: widen it.")
+    try:
+        prepare(Package(asked.package), asked.version, datetime.datetime.now(datetime.UTC).date())
+    except ReleaseError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
