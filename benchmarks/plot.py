@@ -12,7 +12,6 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from rows import ROWS, SIDES
@@ -33,6 +32,12 @@ STYLE = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
 }
+SHOWN = (
+    *("jit_array_out", "jit_model_out", "training_step", "trace_and_lower", "flatten", "build"),
+    *("save", "import_time", "partition", "combine", "tree_at", "tree_equal"),
+)
+"""What a user waits for; the table has the rest."""
+
 BAR = 0.8  # of the room of a row, shared by its bars
 CURVES = (
     ("leaves", "jit", "jit call, model in, array out", "leaves of the model"),
@@ -49,7 +54,7 @@ def multiple(value: float, _: object = None) -> str:
 
 def relative(results: Mapping[str, Any], to: str) -> dict[str, dict[str, float]]:
     """Give each row that can be told beside a side, as multiples of it."""
-    rows = {name: its for name, its in results["rows"].items() if ROWS[name].unit}
+    rows = {name: results["rows"][name] for name in SHOWN if name in results["rows"]}
     if to == "peer":  # what plain JAX has is shown beside plain JAX
         rows = {name: its for name, its in rows.items() if "plain" not in its}
     return {
@@ -59,42 +64,29 @@ def relative(results: Mapping[str, Any], to: str) -> dict[str, dict[str, float]]
     }
 
 
-def limit(name: str, to: str, figures: Mapping[str, float]) -> float | None:
-    """Give what ours must reach, as a multiple of a side."""
-    row = ROWS[name]
-    if row.limit is None:
-        return None
-    if not row.against:
-        return row.limit / figures[to]
-    return row.limit if row.against == to else None
-
-
-def number_beside(axes: Axes, value: float, mark: float, middle: float) -> None:
-    """Write a figure past the end of its bar, and past the mark."""
+def number_beside(axes: Axes, value: float, middle: float) -> None:
+    """Write a figure past the end of its bar."""
     text = f"{value:.2f}" if value < 10 else f"{value:,.0f}"
     if value < 0.9:  # a bar to the left, too long to write to its right
-        at, away, side = min(value, mark) if mark < 1 else value, -4, "right"
+        at, away, side = value, -4, "right"
     else:
-        at, away, side = max(value, mark, 1), 4, "left"
+        at, away, side = max(value, 1), 4, "left"
     offset = {"xytext": (away, 0), "textcoords": "offset points"}
     axes.annotate(text, (at, middle), fontsize=7, ha=side, va="center", **offset)
 
 
 def bars(axes: Axes, results: Mapping[str, Any], to: str) -> None:
-    """Draw each row's bars, and a mark where ours must end."""
+    """Draw each row's bars."""
     rows = relative(results, to)
     sides = [side for side in sides_of(results) if any(side in its for its in rows.values())]
     height = BAR / len(sides)
-    for place, (name, figures) in enumerate(rows.items()):
+    for place, figures in enumerate(rows.values()):
         present = [side for side in sides if side in figures]
         top = place - height * len(present) / 2
         for number, side in enumerate(present):
             middle = top + height * (number + 0.5)
             axes.barh(middle, figures[side] - 1, height, left=1, color=COLOURS[side])
-            ends = limit(name, to, results["rows"][name]) if side == "ours" else None
-            if ends:
-                axes.plot([ends] * 2, [middle - height / 2, middle + height / 2], "k", lw=2)
-            number_beside(axes, figures[side], ends or figures[side], middle)
+            number_beside(axes, figures[side], middle)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(multiple))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -122,14 +114,11 @@ def curves(axes: Axes, sides: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def legend(figure: Figure, results: Mapping[str, Any]) -> None:
-    """Name the sides, and the mark, above the picture."""
+    """Name the sides above the picture."""
     sides = sides_of(results)
-    keys: list[Any] = [Patch(color=COLOURS[side]) for side in sides]
+    keys = [Patch(color=COLOURS[side]) for side in sides]
     names = [heading(side, results["versions"]) for side in sides]
-    mark = Line2D([], [], color="k", lw=2, marker="|", ls="none", ms=9, mew=2)
-    figure.legend(
-        [*keys, mark], [*names, "what ours must reach"], loc="outside upper center", ncols=6
-    )
+    figure.legend(keys, names, loc="outside upper center", ncols=len(sides))
 
 
 def plot(results: Mapping[str, Any], file: Path) -> None:

@@ -18,16 +18,6 @@ def test_a_row_is_drawn_beside_plain_jax_or_else_beside_the_peer(results):
     }
 
 
-def test_the_mark_stands_where_ours_must_end(results):
-    from plot import limit
-
-    rows = results["rows"]
-    assert limit("flatten", "plain", rows["flatten"]) == 2.0
-    assert limit("tree_at", "peer", rows["tree_at"]) == pytest.approx(1 / 3)
-    assert limit("import_time", "peer", rows["import_time"]) == 0.35
-    assert limit("tree_at", "plain", rows["tree_at"]) is None
-
-
 def test_a_picture_is_written(results, tmp_path):
     from plot import plot
 
