@@ -60,8 +60,9 @@ def _linked(code: re.Match[str], to_root: str) -> str:
 
 
 def _drawn(formula: re.Match[str]) -> str:
-    display = "block" if formula[1] == "div" else "inline"
-    return convert(unescape(formula[2]), display=display)
+    if formula[1] == "div":
+        return f'<div class="formula">{convert(unescape(formula[2]), display="block")}</div>'
+    return convert(unescape(formula[2]))
 
 
 @cache
