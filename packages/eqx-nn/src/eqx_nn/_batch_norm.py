@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any, Literal, cast
 
@@ -13,7 +12,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Bool, Inexact, Shaped
 
-from eqx_pytree import field
+from eqx_pytree import field, warn_user
 
 from ._entries import check_entry
 from ._init import at_least_float32, checked_size
@@ -100,7 +99,7 @@ class BatchNorm(StatefulLayer):
                 "were two. Give `mode='ema'` to keep that, or `mode='batch'`, the usual batch "
                 "norm, for new models."
             )
-            warnings.warn(message, stacklevel=2)
+            warn_user(message)
         if mode not in ("ema", "batch"):
             message = f"`BatchNorm` needs `mode` to be 'ema' or 'batch'; got {mode!r}."
             raise ValueError(message)
@@ -187,9 +186,10 @@ class BatchNorm(StatefulLayer):
         try:
             return _mean_and_variance(x, axes)
         except NameError as error:
+            told = str(error).partition(" To fix this")[0]  # by `jax.shard_map`, says JAX
             message = (
                 f"`BatchNorm` takes its statistics over the axis named {self.axis_name!r}, which "
-                f"no `jax.vmap` around the call has: {error} Call it as "
+                f"no `jax.vmap` around the call has: {told} Call it as "
                 f"`{self._vmap()}(x, state)`, or on one example with `inference=True`."
             )
             raise NameError(message) from None

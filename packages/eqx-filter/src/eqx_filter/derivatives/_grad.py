@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from eqx_pytree import field
+from eqx_pytree import field, warn_user
 
 from ..shared._describe import describe_value
 from ..shared._naming import function_name, named_arguments
@@ -18,7 +18,6 @@ from ..shared._predicates import (
     is_inexact_array_like,
     is_number_or_array,
 )
-from ..shared._warning import warn_user
 from ..shared._wrapper import Wrapper, check_keywords, wrap
 
 _P = ParamSpec("_P")

@@ -1,6 +1,5 @@
 """`error_if` and `branched_error_if`."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -8,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+
+from eqx_pytree import warn_user
 
 from ..rules._unvmap import unvmap_any, unvmap_max
 from ..shared._describe import describe_value
@@ -86,7 +87,7 @@ def branched_error_if(
     if known and mode == "nan":
         message = message_at(messages, index)
         told = f"This check fails for any inputs; NaN takes the place of arrays: {message}"
-        warnings.warn(told, stacklevel=3)
+        warn_user(told)
         return _mapped(x, [_poisoned(True, array) for array in arrays])
     failed, index = _reduced(jnp.asarray(pred), index)
     if mode == "breakpoint":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Bool, Inexact, PRNGKeyArray, Shaped
 
-from eqx_pytree import Module, field
+from eqx_pytree import Module, field, warn_user
 
 from .._dropout import Dropout, Flag, Probability
 from .._init import at_least_float32
@@ -170,7 +169,7 @@ class MultiheadAttention(Module):
         """
         if deterministic is not None:
             message = "`deterministic` is the deprecated name of `inference`; pass `inference=`."
-            warnings.warn(message, stacklevel=3)
+            warn_user(message)
             inference = deterministic
         projections = self.query_proj, self.key_proj, self.value_proj, self.output_proj
         plain = [_parameters(layer) for layer in projections]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+
+from eqx_pytree import warn_user
 
 from .._init import checked_size
 
@@ -52,7 +53,7 @@ def _warn_of_remainder(left_out: Sequence[str], sizes: dict[str, Any]) -> None:
         f"have {heads * given}. To mean that, pass {keywords}; else choose sizes that the number "
         "of heads divides."
     )
-    warnings.warn(message, stacklevel=5)  # where the layer is built
+    warn_user(message)
 
 
 def check_inputs(query: Any, key: Any, value: Any, parameters: Sequence[Any]) -> None:
@@ -125,7 +126,7 @@ def _warn_of_floats(layer: str, dtype: Any) -> None:
         "attends. So an additive mask, of zeros and large negative numbers, must be passed as "
         "`mask == 0`, and one of zeros and ones as `mask != 0`."
     )
-    warnings.warn(message, stacklevel=5 if layer == "MultiheadAttention" else 4)
+    warn_user(message)
 
 
 def processed(process_heads: Callable[..., Any], *heads: Any) -> tuple[Any, ...]:
