@@ -149,9 +149,11 @@ class MultiheadAttention(Module):
         - `query`: of shape `(q_length, query_size)`.
         - `key_`, `value`: of shapes `(kv_length, key_size)` and `(kv_length, value_size)`.
         - `mask`: of shape `(q_length, kv_length)`, or `(num_heads, q_length, kv_length)` for a
-            mask of each head. Where it is `False`, the query does not attend to the key. A query
+            mask of each head. Where it is `False`, the query does not attend to the key: a boolean
+            mask of PyTorch's `MultiheadAttention` means the contrary, so pass `~mask`. A query
             that may attend to no key attends to all of them alike. Numbers are taken as booleans,
-            and floating ones warn: pass a mask that is meant to be added as `mask == 0`.
+            and floating and negative ones warn: pass a mask that is meant to be added as
+            `mask == 0`.
         - `key`: a PRNG key for the dropout; not needed at inference or if `dropout_p` is zero.
         - `inference`: takes the place of `dropout.inference`.
         - `deterministic`: the old name of `inference`; it warns, and wins.
