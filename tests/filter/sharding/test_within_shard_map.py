@@ -201,3 +201,24 @@ def test_primitives_and_rules(name):
 def test_gradients(name):
     gradient = jax.grad(lambda x: SMOOTH[name](x).sum())
     np.testing.assert_allclose(within(gradient), part_by_part(gradient), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        lambda step, init, x: filter_scan(lambda c, x: (step(c), None), init, x),
+        lambda step, init, x: filter_while_loop(lambda c: c["n"] < 3, step, init),
+        lambda step, init, x: filter_fori_loop(0, 3, lambda i, c: step(c), init),
+    ],
+    ids=["scan", "while", "fori"],
+)
+def test_a_carry_that_comes_to_vary_is_named_by_its_path(loop):
+    def function(x):
+        init = {"n": jnp.array(0), "rate": 1.5, "sum": jnp.zeros(2)}
+        loop(lambda c: {**c, "n": c["n"] + 1, "sum": c["sum"] + x}, init, x)
+        return x
+
+    with pytest.raises(
+        TypeError, match=r"carry component `carry\['sum'\]` has type float32\[2\] but"
+    ):
+        within(function)
