@@ -17,7 +17,7 @@ from ._classes import EquinoxTracetimeError
 from ._mode import breakpoint_frames, mode_of
 from ._primitive import check_p
 from ._report import Check, message_at
-from ._stack import caller_stack
+from ._stack import Stack, caller_stack
 
 _Tree = TypeVar("_Tree")
 
@@ -48,7 +48,7 @@ def error_if(x: _Tree, pred: Any, msg: str, *, on_error: str = "default") -> _Tr
     `pred` is a Python bool, and true. `ValueError` if `x` holds no array; `TypeError` if `pred` is
     no bool or number, or array of such; `RuntimeError` for an unknown `on_error`.
     """
-    return branched_error_if(x, pred, 0, [msg], on_error=on_error)
+    return checked(x, pred, 0, [msg], on_error)
 
 
 def branched_error_if(
@@ -67,6 +67,18 @@ def branched_error_if(
     **Raises:** as `error_if`; `ValueError` if there are no messages, `TypeError` if `index` is
     no integer.
     """
+    return checked(x, pred, index, msgs, on_error)
+
+
+def checked(
+    x: _Tree,
+    pred: Any,
+    index: Any,
+    msgs: Sequence[str],
+    on_error: str = "default",
+    stack: Stack | None = None,
+) -> _Tree:
+    """As `branched_error_if`, of a check that is written where `stack` says, or else here."""
     mode = mode_of(on_error)
     messages = tuple(map(str, msgs))
     _refuse(pred, index, messages)
@@ -94,7 +106,7 @@ def branched_error_if(
         _open_debugger(failed, index, messages)
     if mode != "raise":
         return _mapped(x, [_poisoned(failed, array) for array in arrays])
-    check = Check(messages, caller_stack())
+    check = Check(messages, caller_stack() if stack is None else stack)
     return _mapped(x, check_p.bind(failed, index, *arrays, check=check, compiled_only=False))
 
 
