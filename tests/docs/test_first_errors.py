@@ -27,7 +27,6 @@ class Trainer:
         return x * self.model[0]
 
 
-
 class Trained(eqx.Module):
     model: list
 
