@@ -32,6 +32,9 @@ NEEDS |= {"coming_from/nnx.md": "flax", "coming_from/pytorch.md": "torch"}
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 PLACE = re.compile(r"[\w/.-]+\.(?:md|py):\d+")
+LEFT_OUT = "…"
+"""At the end of what a page shows: here text that is printed is left out."""
+
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 
 
@@ -71,11 +74,13 @@ def test_code_runs_and_prints_what_is_shown(page, monkeypatch):
     monkeypatch.setitem(sys.modules, "example", module)
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         exec(code, vars(module))
-    rest = plain(printed.getvalue())
+    rest, goes_on = plain(printed.getvalue()), False
     for shown in map(plain, blocks(page, "text")):
-        _, found, after = rest.partition(shown)
+        before, found, after = rest.partition(shown.removesuffix(LEFT_OUT).rstrip())
         assert found, f"{page} shows\n  {shown}\nand what is left of what it prints is\n  {rest}"
-        rest = after
+        assert goes_on or not before.strip(), f"{page} leaves out, and does not say so,\n  {before}"
+        rest, goes_on = after, shown.endswith(LEFT_OUT)
+    assert goes_on or not rest.strip(), f"{page} leaves out, and does not say so,\n  {rest}"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -9,8 +9,6 @@ from eqx_filter import (
     filter_checkpoint,
     filter_closure_convert,
     filter_cond,
-    filter_custom_jvp,
-    filter_custom_vjp,
     filter_eval_shape,
     filter_grad,
     filter_hessian,
@@ -27,6 +25,8 @@ from eqx_filter.debug import backward_nan, store_dce
 from eqx_filter.loops import scan, while_loop
 from eqx_filter.primitives import create_vprim, noinline, nondifferentiable_backward
 
+from .custom_rules import doubled, product
+
 X = jnp.ones(3)
 KINDS = {
     "lax": {"kind": "lax"},
@@ -34,31 +34,6 @@ KINDS = {
     "checkpointed": {"kind": "checkpointed"},
     "few": {"kind": "checkpointed", "checkpoints": 2},
 }
-
-
-@filter_custom_vjp
-def product(x, y):
-    return x * y
-
-
-@product.def_fwd
-def _(perturbed, x, y):
-    return x * y, None
-
-
-@product.def_bwd
-def _(residuals, cotangent, perturbed, x, y):
-    return cotangent * y
-
-
-@filter_custom_jvp
-def doubled(x):
-    return 2 * x
-
-
-@doubled.def_jvp
-def _(primals, tangents):
-    return 2 * primals[0], 2 * tangents[0]
 
 
 def scanned(options):

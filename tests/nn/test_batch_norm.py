@@ -160,6 +160,13 @@ def test_a_call_without_the_axis_is_refused_by_name():
     with pytest.raises(NameError, match=r"`BatchNorm`.* axis named 'batch'") as caught:
         layer(X[0], state)
     assert "axis_name='batch', in_axes=(0, None), out_axes=(0, None)" in str(caught.value)
+    assert "unbound axis name: batch. Call it as" in str(caught.value)  # nothing of `shard_map`
+
+
+def test_without_a_mode_it_warns_at_the_line_that_makes_it():
+    with pytest.warns(UserWarning, match=r"`BatchNorm` without a `mode` is") as caught:
+        make_with_state(BatchNorm)(3, "batch")
+    assert [it.filename for it in caught] == [__file__]
 
 
 def test_other_shapes_are_refused():

@@ -227,6 +227,17 @@ class TestStaticArrays:
         static_class(jax.ShapeDtypeStruct((2,), jnp.float32))
 
 
+class Wrapper(Module):
+    function: Any
+
+    @property
+    def __wrapped__(self):
+        return self.function
+
+    def __call__(self, x):
+        return self.function(x)
+
+
 class TestTransformedCallables:
     @pytest.mark.parametrize(
         "transform",
@@ -281,8 +292,15 @@ class TestTransformedCallables:
         class Generated(Module):
             function: Any
 
-        with pytest.warns(UserWarning, match="Possibly assigning a JAX-transformed"):
+        with pytest.warns(UserWarning, match="Possibly assigning a JAX-transformed") as caught:
             Generated(jax.jit(Scale(3).scaled))
+        assert [it.filename for it in caught] == [__file__]  # not the file of the dataclass
+
+    def test_a_module_that_stands_for_what_it_wraps_warns_where_it_is_held(self, holder_class):
+        wrapper = Wrapper(jax.jit(Scale(3).scaled))
+        holder_class(Wrapper(Scale(3)))
+        with pytest.warns(UserWarning, match="Possibly assigning a .* attribute on .*Holder"):
+            holder_class(wrapper)
 
     @pytest.mark.parametrize("held", [None, "a", len], ids=["none", "string", "function"])
     def test_a_tree_without_arrays_and_numbers_warns_of_nothing(self, holder_class, held):

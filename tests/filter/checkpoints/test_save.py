@@ -84,7 +84,7 @@ class TestBytes:
         )
 
     def test_other_leaves_are_left_out(self):
-        assert saved(["a", b"a", None, jnp.tanh, object(), jax.ShapeDtypeStruct((), int)]) == b""
+        assert saved(["a", b"a", None, jnp.tanh, object()]) == b""
 
     def test_typed_keys_are_saved_as_their_data(self):
         keys = jax.random.split(jax.random.key(0), 2)
@@ -150,6 +150,16 @@ class TestShards:
             assert "Error at leaf with path (DictKey(key='w'),): `pytree['w']`" in out, err
             assert "lie on the devices of several processes" in out
             assert "process_allgather(x, tiled=True)" in out
+
+
+class TestStructs:
+    def test_warn_by_path_since_nothing_of_them_is_saved(self):
+        struct = jax.ShapeDtypeStruct((2,), jnp.float32)
+        told = r"`pytree\['a'\]\[1\]` is a `jax.ShapeDtypeStruct`, as are 1 others: .*nothing of it"
+        with pytest.warns(UserWarning, match=told) as caught:
+            assert saved({"a": [A, struct], "b": struct}) == npy(A)
+        assert [it.filename for it in caught] == [__file__]
+        assert saved(struct, lambda file, leaf: file.write(b"x")) == b"x"  # a spec of one's own
 
 
 class TestRefused:

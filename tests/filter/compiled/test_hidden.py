@@ -33,6 +33,25 @@ def slotted_class():
     return Slotted
 
 
+def holding(value):
+    class Holder:
+        def __init__(self):
+            self.size = 3
+            self.held = value
+
+        def __call__(self, x):
+            return x
+
+        def step(self, x):
+            return x
+
+        @filter_jit
+        def decorated(self, x):
+            return x
+
+    return Holder()
+
+
 @pytest.mark.parametrize("make", [plain_class, slotted_class])
 def test_it_names_the_leaf_the_array_and_the_way_out_once_a_type(make):
     cls = make()
@@ -51,6 +70,39 @@ class Seen(Module):
 
 
 @pytest.mark.parametrize(
+    ("value", "path"),
+    [(Seen(X), "weight"), ([1, X], r"\[1\]"), ({"a": (np.ones(3),)}, r"\['a'\]\[0\]")],
+    ids=["module", "list", "dict"],
+)
+def test_arrays_are_found_in_what_an_attribute_holds(value, path):
+    with pytest.warns(UserWarning, match=rf"so is the array `o\.held\.?{path}` in it"):
+        filter_jit(lambda x, o: x)(X, holding(value))
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda o: filter_jit(o)(X), r"The function is a `.*Holder`, .* array `Holder\.held\[0\]`"),
+        (
+            lambda o: filter_jit(o.step)(X),
+            r"`.*Holder\.step` is a method of a `.*Holder`, .* array `self\.held\[0\]`",
+        ),
+        (lambda o: o.decorated(X), r"`self` of `decorated` is a `.*`, .* array `self\.held\[0\]`"),
+    ],
+    ids=["instance", "method", "decorated"],
+)
+def test_a_function_is_named_as_what_it_is(call, told):
+    with pytest.warns(UserWarning, match=told) as caught:
+        call(holding([X]))
+    assert caught[0].filename == __file__
+
+
+def test_a_leaf_of_a_call_of_a_plain_object_is_named_by_its_parameter():
+    with pytest.raises(ValueError, match=r"`x`, a `set` .*, passed to `Holder`, can be neither"):
+        filter_jit(holding(None))({1})
+
+
+@pytest.mark.parametrize(
     "static",
     [
         jnp.sin,
@@ -61,6 +113,9 @@ class Seen(Module):
         jax.sharding.Mesh(np.array(jax.devices()), ("d",)),
         functools.partial(jnp.add, 1),
         plain_class(),
+        holding([jnp.sin, jax.jit(jnp.sin), np, Seen, None, "text"]),
+        holding(jax.sharding.Mesh(np.array(jax.devices()), ("d",))),
+        holding({1: 0, "a": X}).step,  # no PyTree: JAX cannot sort its keys
         "text",
         (1, None),
     ],

@@ -327,5 +327,13 @@ def test_options_that_a_kind_does_not_have_are_refused():
         filter_while_loop(lambda c: False, lambda c: c, V, kind="bounded")
     with pytest.raises(ValueError, match=r"Unrecognised kind of while loop 'quick'"):
         filter_while_loop(lambda c: False, lambda c: c, V, kind="quick")
+    for kind in ("lax", "bounded"):
+        told = rf"`checkpoints` is an option of kind='checkpointed'; this is kind='{kind}'"
+        with pytest.raises(ValueError, match=told):
+            filter_scan(grow, Model(V), jnp.ones(4), checkpoints=2, kind=kind)
+        with pytest.raises(ValueError, match=told):
+            filter_while_loop(lambda c: False, lambda c: c, V, checkpoints=2, kind=kind)
+    with pytest.raises(ValueError, match=r"`base` is an option of kind='bounded'"):
+        filter_while_loop(lambda c: False, lambda c: c, V, base=4)
     with pytest.raises(ValueError, match=r"`reverse` and `unroll` are options of kind='lax'"):
         filter_scan(grow, Model(V), jnp.ones(4), reverse=True, kind="bounded")

@@ -26,6 +26,11 @@ class TestBackwardNan:
         with pytest.raises(EquinoxRuntimeError, match="`backward_nan`: the gradient holds NaN"):
             jit(jax.grad(lambda x: backward_nan(x).sum() * jnp.nan))(V)
 
+    def test_the_line_is_that_of_the_call(self, jit):
+        told = r"by the check at test_backward_nan.py:\d+ \(<lambda>\)"
+        with pytest.raises(EquinoxRuntimeError, match=told):
+            jit(jax.grad(lambda x: backward_nan(x) * jnp.nan))(X)
+
     def test_or_does_not(self, jit):
         run = jit(jax.grad(lambda x: backward_nan(x, terminate=False) * jnp.nan))
         assert jnp.isnan(run(X))

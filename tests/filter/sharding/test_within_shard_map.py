@@ -12,8 +12,6 @@ from eqx_filter import (
     error_if,
     filter_checkpoint,
     filter_cond,
-    filter_custom_jvp,
-    filter_custom_vjp,
     filter_fori_loop,
     filter_jit,
     filter_scan,
@@ -33,6 +31,8 @@ from eqx_filter.primitives import (
     unvmap_max,
 )
 
+from ..custom_rules import doubled, product
+
 pytestmark = [
     pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices"),
     pytest.mark.skipif(not hasattr(jax, "shard_map"), reason="this JAX does not check it"),
@@ -51,31 +51,6 @@ KINDS = {
 class Light(Enumeration):
     red = "Stop."
     green = "Go."
-
-
-@filter_custom_vjp
-def product(x, y):
-    return x * y
-
-
-@product.def_fwd
-def _(perturbed, x, y):
-    return x * y, None
-
-
-@product.def_bwd
-def _(residuals, cotangent, perturbed, x, y):
-    return cotangent * y
-
-
-@filter_custom_jvp
-def doubled(x):
-    return 2 * x
-
-
-@doubled.def_jvp
-def _(primals, tangents):
-    return 2 * primals[0], None if tangents[0] is None else 2 * tangents[0]
 
 
 def within(function, x=X):
@@ -201,3 +176,22 @@ def test_primitives_and_rules(name):
 def test_gradients(name):
     gradient = jax.grad(lambda x: SMOOTH[name](x).sum())
     np.testing.assert_allclose(within(gradient), part_by_part(gradient), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        lambda step, init, x: filter_scan(lambda c, x: (step(c), None), init, x),
+        lambda step, init, x: filter_while_loop(lambda c: c["n"] < 3, step, init),
+        lambda step, init, x: filter_fori_loop(0, 3, lambda i, c: step(c), init),
+    ],
+    ids=["scan", "while", "fori"],
+)
+def test_a_carry_that_comes_to_vary_is_named_by_its_path(loop):
+    def function(x):
+        init = {"n": jnp.array(0), "rate": 1.5, "sum": jnp.zeros(2)}
+        loop(lambda c: {**c, "n": c["n"] + 1, "sum": c["sum"] + x}, init, x)
+        return x
+
+    with pytest.raises(TypeError, match=r"carry component `carry\['sum'\]` has type float32"):
+        within(function)

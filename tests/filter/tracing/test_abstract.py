@@ -136,7 +136,7 @@ class TestMakeJaxpr:
     ids=lambda call: call.__name__,
 )
 def test_what_cannot_be_called_is_refused(call):
-    with pytest.raises(TypeError, match=rf"`{call.__name__}` .* a function; 3 is not a callable"):
+    with pytest.raises(TypeError, match=rf"`{call.__name__}` .* a function.*; 3 (cannot|is not)"):
         call(3)
 
 

@@ -127,6 +127,18 @@ class TestForward:
         assert [it.filename for it in caught] == [__file__]
         np.testing.assert_array_equal(y, call(MASK))
 
+    @pytest.mark.parametrize("module", [np, jnp])
+    def test_integer_masks_warn_if_a_number_is_negative(self, module):
+        additive = module.where(MASK, 0, -(10**9))
+        rule = r"`dot_product_attention_weights` was given a `mask` of dtype `int.*as `mask == 0`"
+        with pytest.warns(UserWarning, match=rule) as caught:
+            dot_product_attention_weights(X, X, additive)
+        assert [it.filename for it in caught] == [__file__]
+        for mask in (module.asarray(MASK, int), module.asarray(MASK, "uint8")):
+            dot_product_attention_weights(X, X, mask)  # a warning would be an error
+        dot_product_attention_weights(X[:0], X, module.zeros((0, 3), int))
+        jax.jit(dot_product_attention_weights)(X, X, additive)  # is traced
+
     def test_a_query_without_keys_attends_to_all_alike(self, attention):
         mean = affine(attention.value_proj, X).mean(axis=0)
         expected = affine(attention.output_proj, mean)

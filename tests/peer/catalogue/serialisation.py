@@ -195,7 +195,14 @@ PAIRS = {
 }
 
 
-@over({f"{one} as {other}": (PAIRS[one], PAIRS[other]) for one in PAIRS for other in PAIRS})
+@over(
+    {
+        f"{one} as {other}": (PAIRS[one], PAIRS[other])
+        for one in PAIRS
+        for other in PAIRS
+        if "struct" not in one or other == "float32"  # nothing is saved of one
+    }
+)
 def case_as_another(pair):
     one, other = pair
     return loaded(saved({"a": one}), {"a": other})

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, PRNGKeyArray, Shap
 
 from eqx_pytree import Module
 
+from ._flag import known
 from ._random import with_key
 from ._shapes import shape_of
 
@@ -72,13 +73,13 @@ class Dropout(Module):
         of the flag of the layer.
 
         **Raises:** `RuntimeError` if a `key` is needed and not given; `AttributeError` if it is
-        needed and `x` is no array.
+        needed and `x` is no array; `jax.errors.TracerBoolConversionError` if the flag is traced.
         """
         if deterministic is not None:
             inference = deterministic
         elif inference is None:
             inference = self.inference
-        if inference or (isinstance(self.p, (int, float)) and self.p == 0):
+        if known("Dropout", inference) or (isinstance(self.p, (int, float)) and self.p == 0):
             return x
         if key is None:
             message = (

@@ -6,7 +6,6 @@ What they share is one function, which is compiled when called eagerly and inlin
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Inexact, Shaped
 
-from eqx_pytree import Module, field
+from eqx_pytree import Module, field, warn_user
 
 from ._init import at_least_float32, checked_size
 from ._shapes import describe, for_channels, shape_of
@@ -70,7 +69,7 @@ class LayerNorm(Module):
                 "`LayerNorm(elementwise_affine=...)` is deprecated in favour of "
                 "`LayerNorm(use_weight=..., use_bias=...)`."
             )
-            warnings.warn(message, stacklevel=2)
+            warn_user(message)
         self.shape = _checked_shape("LayerNorm", shape)
         self.eps = eps
         self.use_weight = use_weight

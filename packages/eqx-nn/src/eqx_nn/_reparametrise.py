@@ -16,6 +16,7 @@ from eqx_filter import is_array, tree_at
 from eqx_pytree import Module, field
 
 from ._entries import check_entry
+from ._flag import known
 from ._init import checked_size
 from ._random import split_key
 from ._state import State, StatefulLayer, StateIndex
@@ -111,7 +112,7 @@ class SpectralNorm(StatefulLayer, Generic[Layer]):
         u, v = state.get(self.uv_index)
         sizes = [(size,) for size in matrix.shape]
         check_entry(type(self).__name__, self.uv_index.marker, (u, v), sizes, _VMAP)
-        if not (self.inference if inference is None else inference):
+        if not known("SpectralNorm", self.inference if inference is None else inference):
             u, v = _power_iteration(matrix, u, v, self.num_power_iterations, self.eps)
             state = state.set(self.uv_index, (u, v))
         return _with_weight(self.layer, self.weight_name, _divided(weight, matrix, u, v))(x), state

@@ -1,5 +1,7 @@
 """Callable PyTrees for JAX: `Module`, and what makes a class data that JAX can read."""
 
+from typing import TYPE_CHECKING
+
 from ._abstract import AbstractClassVar, AbstractVar, StrictConfig
 from ._container import ContainerMeta
 from ._documentation import doc_remove_args, doc_repr
@@ -12,6 +14,9 @@ from ._module import Module, is_abstract_module, under_construction
 from ._printing import TreeWLCustom, tree_pformat, tree_pprint
 from ._static import Static
 from ._wrapping import Partial, module_update_wrapper
+
+if TYPE_CHECKING:
+    from ._warning import warn_user
 
 __all__ = [
     "AbstractClassVar",
@@ -36,7 +41,8 @@ __all__ = [
     "tree_pformat",
     "tree_pprint",
     "under_construction",
+    "warn_user",
 ]
 
 
-__getattr__, __dir__ = load_on_use(__name__, {}, distribution="eqx-pytree")
+__getattr__, __dir__ = load_on_use(__name__, {"._warning": "warn_user"}, distribution="eqx-pytree")

@@ -6,7 +6,6 @@ could hold an array, are looked into.
 
 import dataclasses
 import types
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -43,6 +42,7 @@ class Checks:
         always_set = all_set and not hasattr(cls, "__post_init__")
         self.needed = bool(self.converters or self.static or not always_set)
         self.check_inits = tuple(_check_inits(cls))
+        self.wraps = stands_for_another(cls)
         self._warned: set[tuple[str, str]] = set()
         self._looked_into: set[type] = set()
 
@@ -64,10 +64,13 @@ class Checks:
             check(instance)
 
     def inspect_callable(self, instance: Any, name: str, value: Callable[..., Any]) -> None:
-        """Refuse a method of the instance, and warn of a transformation that hides parameters."""
+        """Refuse a method of the instance, and warn of a transformation that hides parameters.
+
+        Not where the class stands for another callable: that is called, and holds no model.
+        """
         if type(value) is BoundMethod and value.__self__ is instance:
             raise ValueError(_method_assigned(self.cls, name, value))
-        if _hides_parameters(value):
+        if not self.wraps and _hides_parameters(value):
             self._warn_of_transformed(name)
 
     def _convert(self, instance: Any) -> None:
@@ -112,7 +115,7 @@ class Checks:
             f"before. Make `{kind}` a Module in a field that is not static, or give it `__eq__` "
             "and `__hash__`."
         )
-        self._warn_once("static", name, message, stacklevel=6)
+        self._warn_once("static", name, message)
 
     def _warn_of_transformed(self, name: str) -> None:
         cls = f"{self.cls.__module__}.{self.cls.__qualname__}"
@@ -124,10 +127,12 @@ class Checks:
         )
         self._warn_once("transformed", name, message)
 
-    def _warn_once(self, kind: str, name: str, message: str, stacklevel: int = 5) -> None:
+    def _warn_once(self, kind: str, name: str, message: str) -> None:
         if (kind, name) not in self._warned:
             self._warned.add((kind, name))
-            warnings.warn(message, UserWarning, stacklevel=stacklevel)
+            from ._warning import warn_user
+
+            warn_user(message)
 
 
 def way_out(cls: type, error: str) -> str:
@@ -190,7 +195,9 @@ def warn_of_unused_post_init(cls: type) -> None:
             "`__post_init__` method. Only a generated `__init__` calls `__post_init__`, so it will "
             "not be run: move its code to the end of `__init__`, or to `__check_init__`."
         )
-        warnings.warn(message, UserWarning, stacklevel=4)
+        from ._warning import warn_user
+
+        warn_user(message)
 
 
 def _check_inits(cls: type) -> Iterator[Callable[[Any], Any]]:
@@ -218,14 +225,24 @@ def _attribute_with_array(held: Any) -> str | None:
 
 
 def _hides_parameters(function: Any) -> bool:
-    """Whether a callable that is a leaf wraps, at whatever depth, a tree with arrays or numbers."""
-    unwrapped = function
-    while jtu.all_leaves([unwrapped]):
+    """Whether a callable that is a leaf wraps, at whatever depth, a tree with arrays or numbers.
+
+    The leaf may itself be in a Module that stands for another callable.
+    """
+    unwrapped, hides = function, False
+    while True:
+        is_leaf = jtu.all_leaves([unwrapped])
+        if not is_leaf and not stands_for_another(type(unwrapped)):
+            break
         if not hasattr(unwrapped, "__wrapped__"):
             return False
-        unwrapped = unwrapped.__wrapped__
-    leaves = jtu.tree_leaves(unwrapped)
-    return unwrapped is not function and any(isinstance(leaf, _PARAMETERS) for leaf in leaves)
+        unwrapped, hides = unwrapped.__wrapped__, hides or is_leaf
+    return hides and any(isinstance(leaf, _PARAMETERS) for leaf in jtu.tree_leaves(unwrapped))
+
+
+def stands_for_another(cls: type) -> bool:
+    """Whether the instances of a class are callables that wrap another one, as a child."""
+    return cls is not BoundMethod and isinstance(getattr(cls, "__wrapped__", None), property)
 
 
 def _method_assigned(cls: type, name: str, method: BoundMethod) -> str:

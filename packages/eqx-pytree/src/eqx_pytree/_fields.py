@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,7 +44,9 @@ def field(
 def static_field(**kwargs: Any) -> Any:
     """Spell `field(static=True, ...)` the old way; deprecated, and kept for code written so."""
     message = "`static_field` is deprecated in favour of `field(static=True)`."
-    warnings.warn(message, UserWarning, stacklevel=2)
+    from ._warning import warn_user
+
+    warn_user(message)
     return field(static=True, **kwargs)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from ._checks import stands_for_another
 from ._module import Module
 from ._registration import WRAPPER_ATTRIBUTES
 
@@ -46,7 +47,7 @@ def module_update_wrapper(wrapper: _M, wrapped: Any = None) -> _M:
     **Raises:** `ValueError` if the class has no property `__wrapped__`.
     """
     cls = type(wrapper)
-    if not isinstance(getattr(cls, "__wrapped__", None), property):
+    if not stands_for_another(cls):
         message = (
             f"Wrapper module must supply `__wrapped__` as a property, and `{cls.__qualname__}` "
             "does not. Add `@property def __wrapped__(self): return self.<the field>`."

@@ -1,42 +1,50 @@
 """Arrays that a program does not see, since they are inside of what is held static."""
 
+import itertools
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..shared._predicates import ARRAY_TYPES
-from ..shared._warning import warn_user
+import jax.tree_util as jtu
 
-_SEEN_THROUGH = (
-    type,
-    types.ModuleType,
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.MethodType,
-)
+from eqx_pytree import warn_user
+
+from ..shared._predicates import ARRAY_TYPES
+
+_SEEN_THROUGH = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
 _LIBRARIES = ("jax", "jaxlib", "numpy", "builtins")
+_MOST_LEAVES = 1000
+"""Of one attribute that are looked at."""
+
 _told: "weakref.WeakSet[type]" = weakref.WeakSet()
 
 
 def warn_of_hidden_arrays(
     static: Sequence[Any], names: Callable[[], Sequence[str]], fun: str
 ) -> None:
-    """Warn, once for each type, of an object that is held static and has arrays as attributes."""
+    """Warn, once for each type, of an object that is held static and has arrays inside."""
     for place, leaf in enumerate(static):
-        kind = type(leaf)
-        if isinstance(leaf, _SEEN_THROUGH) or kind in _told or _is_of_a_library(kind):
+        held = leaf.__self__ if isinstance(leaf, types.MethodType) else leaf
+        kind = type(held)
+        if isinstance(held, _SEEN_THROUGH) or kind in _told or _is_of_a_library(kind):
             continue
-        attribute = next(_arrays_in(leaf), None)
+        attribute = next(_arrays_in(held), None)
         if attribute is None:
             continue
-        name = names()[place]
         _told.add(kind)
+        name, told = names()[place], f"a `{kind.__qualname__}`"
+        if held is not leaf:
+            subject, name = f"`{leaf.__qualname__}` is a method of {told}", "self"
+        elif place == 0 and name == fun:
+            subject = f"The function is {told}"
+        else:
+            subject = f"`{name}` of `{fun}` is {told}"
         message = (
-            f"`{name}` of `{fun}` is a `{kind.__qualname__}`, which is no PyTree: it is held "
-            f"static, and so is the array `{name}.{attribute}` in it. It is neither traced nor "
-            "differentiated, and a change of it is not seen. Make the class a `Module`, or "
-            "register it with JAX (`jax.tree_util.register_dataclass`), or pass the array itself."
+            f"{subject}, which is no PyTree: it is held static, and so is the array "
+            f"`{name}.{attribute}` in it. It is neither traced nor differentiated, and a change of "
+            "it is not seen. Make the class a `Module`, or register it with JAX "
+            "(`jax.tree_util.register_dataclass`), or pass the array itself."
         )
         warn_user(message)
 
@@ -46,12 +54,30 @@ def _is_of_a_library(kind: type) -> bool:
 
 
 def _arrays_in(instance: Any) -> Iterator[str]:
-    """The attributes of an instance that are arrays."""
+    """The arrays in the attributes of an instance, each by its path."""
+    for name, value in _attributes(instance):
+        path = _path_of_array(value)
+        if path is not None:
+            yield f"{name}{path}"
+
+
+def _attributes(instance: Any) -> Iterator[tuple[str, Any]]:
     held = getattr(instance, "__dict__", None)
     if isinstance(held, dict):
-        yield from (name for name, value in held.items() if isinstance(value, ARRAY_TYPES))
+        yield from list(held.items())
     for cls in type(instance).__mro__:
         slots = vars(cls).get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            if isinstance(getattr(instance, name, None), ARRAY_TYPES):
-                yield name
+            yield name, getattr(instance, name, None)
+
+
+def _path_of_array(tree: Any) -> str | None:
+    """Where in a PyTree the first array is, if one of the first leaves is any."""
+    try:
+        leaves = itertools.islice(jtu.tree_leaves(tree), _MOST_LEAVES)
+        if any(isinstance(leaf, ARRAY_TYPES) for leaf in leaves):
+            paths = jtu.tree_flatten_with_path(tree)[0]
+            return next(jtu.keystr(path) for path, leaf in paths if isinstance(leaf, ARRAY_TYPES))
+    except Exception:
+        pass
+    return None

@@ -140,6 +140,8 @@ class Programs:
         """Name each leaf of a call with this structure by argument and path."""
         *fun, args, kwargs = structure.unflatten(range(structure.num_leaves))
         like = self.fun or fun[0]
+        if isinstance(like, int):  # a callable that is a leaf
+            return [self.name, *leaf_names(self.binding.signature, args, kwargs)]
         return [name for f in fun for name in callable_names(f)] + leaf_names(like, args, kwargs)
 
 

@@ -1,5 +1,6 @@
 """What goes round in a loop, or comes out of branches: arrays that change, all else the same."""
 
+import re
 from typing import Any
 
 import jax
@@ -10,6 +11,8 @@ from eqx_pytree import static_key
 from ..shared._difference import first_difference
 from ..shared._naming import function_name
 from ..shared._packed import Packed, pack
+
+_POSITION = re.compile(r"(?<=carry component )(?:arrays|loop_carry\[1\])\[(\d+)\]")
 
 
 def outline(packed: Packed) -> Any:
@@ -61,6 +64,16 @@ class Carry:
                 told = f"{other.dtype}{list(other.shape)} instead of {one.dtype}{list(one.shape)}"
                 return self._message(fun, path, told)
         return None
+
+    def name_arrays(self, error: Exception) -> None:
+        """Put the path in the place of the position, where JAX blames one of the arrays."""
+        text, *others = error.args or (None,)
+        if self.given is not None and isinstance(text, str):
+            leaves = jtu.tree_flatten_with_path(self.expected)[0]
+            paths = [f"`{self.name}{jtu.keystr(path)}`" for path, it in leaves if _is_outline(it)]
+            known = dict(enumerate(paths))
+            text = _POSITION.sub(lambda match: known.get(int(match[1]), match[0]), text)
+            error.args = (text, *others)
 
     def _message(self, fun: Any, path: Any, told: str) -> str:
         return (

@@ -52,6 +52,7 @@ def filter_scan(
     """
     refuse_uncallable("filter_scan", f=f)
     _refuse_lengths(xs, length)
+    _refuse_others_options(kind, checkpoints)
     options = {"kind": kind, "checkpoints": checkpoints}
     if kind != "lax" and (reverse or unroll != 1):
         message = (
@@ -117,9 +118,11 @@ def filter_while_loop(
     **Returns:** the last carry.
 
     **Raises:** `TypeError` naming by its path what changed in the carry, its structure or a leaf,
-    and if `cond_fun` returns anything but a bool; `ValueError` for what the kind needs.
+    and if `cond_fun` returns anything but a bool; `ValueError` for what the kind needs, and for
+    options that it does not have.
     """
     refuse_uncallable("filter_while_loop", cond_fun=cond_fun, body_fun=body_fun)
+    _refuse_others_options(kind, checkpoints, base)
     first = pack(init_val)
     options = {"kind": kind, "max_steps": max_steps, "checkpoints": checkpoints, "base": base}
 
@@ -236,9 +239,26 @@ def _naming_changes(carry: Carry, fun: Any) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         told = carry.why_refused(fun)
+        if told is None:
+            carry.name_arrays(error)
         if told is None or str(error) == told:
             raise
         raise TypeError(told) from None
+
+
+def _refuse_others_options(kind: str, checkpoints: Any, base: int = 16) -> None:
+    """Refuse what only another kind of loop would look at.
+
+    **Raises:** `ValueError`.
+    """
+    given = {"checkpoints": checkpoints is not None, "base": base != 16}
+    for name, owner in (("checkpoints", "checkpointed"), ("base", "bounded")):
+        if given[name] and kind != owner:
+            message = (
+                f"`{name}` is an option of kind={owner!r}; this is kind={kind!r}. Leave it out, or "
+                "choose that kind."
+            )
+            raise ValueError(message)
 
 
 def _refuse_lengths(xs: Any, length: int | None) -> None:

@@ -9,7 +9,8 @@ import jax.tree_util as jtu
 from eqx_pytree import tree_pformat
 
 from ..derivatives import filter_custom_vjp
-from ..errors import error_if
+from ..errors._check import checked
+from ..errors._stack import Stack, caller_stack
 from ..shared._predicates import is_array, is_differentiable
 from ..trees._partition import combine, partition
 
@@ -30,22 +31,22 @@ def backward_nan(x: _Tree, name: Any = None, terminate: bool = True) -> _Tree:
 
     **Raises:** `EquinoxRuntimeError` where the gradient holds NaN.
     """
-    return _pass(x, name, terminate)
+    return _pass(x, name, caller_stack() if terminate else None)
 
 
 @filter_custom_vjp
-def _pass(x: Any, name: Any, terminate: bool) -> Any:
+def _pass(x: Any, name: Any, stack: Stack | None) -> Any:
     return x
 
 
 @_pass.def_fwd
-def _forward(perturbed: Any, x: Any, name: Any, terminate: bool) -> Any:
+def _forward(perturbed: Any, x: Any, name: Any, stack: Stack | None) -> Any:
     return x, None
 
 
 @_pass.def_bwd
 def _backward(
-    residuals: Any, gradient: Any, perturbed: Any, x: Any, name: Any, terminate: bool
+    residuals: Any, gradient: Any, perturbed: Any, x: Any, name: Any, stack: Stack | None
 ) -> Any:
     shown, rest = partition((x, gradient), is_array)
 
@@ -56,10 +57,11 @@ def _backward(
         print(f"{head}   primals={told[0]}\ncotangents={told[1]}")
 
     jax.debug.callback(show, shown)
-    if terminate:
+    if stack is not None:
         leaves = [leaf for leaf in jtu.tree_leaves(gradient) if is_differentiable(leaf)]
         if leaves:
             is_nan = jnp.array([jnp.isnan(leaf).any() for leaf in leaves]).any()
             at = "" if name is None else f" of `{name}`"
-            gradient = error_if(gradient, is_nan, f"`backward_nan`: the gradient{at} holds NaN.")
+            message = f"`backward_nan`: the gradient{at} holds NaN."
+            gradient = checked(gradient, is_nan, 0, [message], stack=stack)
     return gradient

@@ -1,7 +1,6 @@
 """`filter_custom_jvp`: a function with a forward-mode rule of its own."""
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.custom_derivatives import SymbolicZero, zero_from_primal
 
-from eqx_pytree import Partial
+from eqx_pytree import Partial, warn_user
 
 from ..shared._gaps import MisfitError, first_other_shape, leaf_by_leaf
 from ..shared._naming import function_name
@@ -63,7 +62,7 @@ class filter_custom_jvp:  # noqa: N801
             "`filter_custom_jvp.defjvp` is deprecated in favour of `def_jvp`, whose rule is given "
             "None as the tangent of what is not perturbed."
         )
-        warnings.warn(message, UserWarning, stacklevel=2)
+        warn_user(message)
 
         def rule(primals: Any, tangents: Any, **kwargs: Any) -> Any:
             return fn_jvp(primals, jtu.tree_map(_or_zeros, tangents, primals, is_leaf=is_none))

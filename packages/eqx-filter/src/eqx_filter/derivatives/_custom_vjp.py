@@ -1,7 +1,6 @@
 """`filter_custom_vjp`: a function with a reverse-mode rule of its own."""
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.custom_derivatives import SymbolicZero
 
-from eqx_pytree import Partial
+from eqx_pytree import Partial, warn_user
 
 from ..shared._gaps import MisfitError, first_other_shape, leaf_by_leaf
 from ..shared._naming import function_name
@@ -74,7 +73,7 @@ class filter_custom_vjp:  # noqa: N801
             "`filter_custom_vjp.defvjp` is deprecated in favour of `def_fwd` and `def_bwd`, which "
             "are told what is perturbed, and given None as the cotangent of what is not."
         )
-        warnings.warn(message, UserWarning, stacklevel=2)
+        warn_user(message)
 
         def fwd(perturbed: Any, /, *args: Any, **kwargs: Any) -> Any:
             out, residuals = fn_fwd(*args, **kwargs)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from eqx_pytree import field
+from eqx_pytree import field, warn_user
 
 from ..shared._describe import describe_value
 from ..shared._naming import function_name, named_arguments
@@ -18,8 +18,8 @@ from ..shared._predicates import (
     is_inexact_array_like,
     is_number_or_array,
 )
-from ..shared._warning import warn_user
 from ..shared._wrapper import Wrapper, check_keywords, wrap
+from ._kinds import note_kinds
 
 _P = ParamSpec("_P")
 _X = TypeVar("_X")
@@ -51,7 +51,11 @@ def value_and_grad_of_leaves(
         merged = [next(remaining) if m else leaf for leaf, m in zip(leaves, mask, strict=True)]
         return fun(structure.unflatten(merged))
 
-    value, gradients = jax.value_and_grad(of_picked, **options)(picked)
+    try:
+        value, gradients = jax.value_and_grad(of_picked, **options)(picked)
+    except (TypeError, ValueError) as error:
+        note_kinds(error)
+        raise
     remaining = iter(gradients)
     return value, structure.unflatten([next(remaining) if m else None for m in mask])
 

@@ -13,6 +13,7 @@ from ..shared._packed import pack
 from ..shared._predicates import is_array, is_differentiable
 from ..shared._wrapper import Wrapper, wrap
 from ..trees._partition import combine, partition
+from ._kinds import note_kinds
 from ._vjp import split_aux
 
 
@@ -34,7 +35,11 @@ class JacobianWrapper(Wrapper):
             return out, pack(aux)
 
         transform = jax.jacrev if self.reverse else jax.jacfwd
-        jacobian, aux = transform(of_moving, has_aux=True)(moving)
+        try:
+            jacobian, aux = transform(of_moving, has_aux=True)(moving)
+        except (TypeError, ValueError) as error:
+            note_kinds(error)
+            raise
         return (jacobian, aux.unpack()) if self.has_aux else jacobian
 
 

@@ -13,6 +13,7 @@ from ..shared._naming import refuse_uncallable
 from ..shared._packed import Packed, pack
 from ..shared._predicates import is_array_like, is_none
 from ..shared._reached import reached_by
+from ._kinds import note_kinds
 
 _T = TypeVar("_T")
 
@@ -64,6 +65,7 @@ def filter_jvp(
     except (TypeError, ValueError) as error:
         told = _unfit(primals, tangents)
         if told is None:
+            note_kinds(error)
             raise
         raise type(error)(told) from None
     found = [x if r else None for r, x in zip(reached, tangent_out.arrays, strict=True)]

@@ -1,6 +1,5 @@
 """`error_if` and `branched_error_if`."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -9,6 +8,8 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from eqx_pytree import warn_user
+
 from ..rules._unvmap import unvmap_any, unvmap_max
 from ..shared._describe import describe_value
 from ..shared._predicates import is_array, is_inexact, is_number_or_array
@@ -16,7 +17,7 @@ from ._classes import EquinoxTracetimeError
 from ._mode import breakpoint_frames, mode_of
 from ._primitive import check_p
 from ._report import Check, message_at
-from ._stack import caller_stack
+from ._stack import Stack, caller_stack
 
 _Tree = TypeVar("_Tree")
 
@@ -47,7 +48,7 @@ def error_if(x: _Tree, pred: Any, msg: str, *, on_error: str = "default") -> _Tr
     `pred` is a Python bool, and true. `ValueError` if `x` holds no array; `TypeError` if `pred` is
     no bool or number, or array of such; `RuntimeError` for an unknown `on_error`.
     """
-    return branched_error_if(x, pred, 0, [msg], on_error=on_error)
+    return checked(x, pred, 0, [msg], on_error)
 
 
 def branched_error_if(
@@ -66,6 +67,18 @@ def branched_error_if(
     **Raises:** as `error_if`; `ValueError` if there are no messages, `TypeError` if `index` is
     no integer.
     """
+    return checked(x, pred, index, msgs, on_error)
+
+
+def checked(
+    x: _Tree,
+    pred: Any,
+    index: Any,
+    msgs: Sequence[str],
+    on_error: str = "default",
+    stack: Stack | None = None,
+) -> _Tree:
+    """As `branched_error_if`, of a check that is written where `stack` says, or else here."""
     mode = mode_of(on_error)
     messages = tuple(map(str, msgs))
     _refuse(pred, index, messages)
@@ -86,14 +99,14 @@ def branched_error_if(
     if known and mode == "nan":
         message = message_at(messages, index)
         told = f"This check fails for any inputs; NaN takes the place of arrays: {message}"
-        warnings.warn(told, stacklevel=3)
+        warn_user(told)
         return _mapped(x, [_poisoned(True, array) for array in arrays])
     failed, index = _reduced(jnp.asarray(pred), index)
     if mode == "breakpoint":
         _open_debugger(failed, index, messages)
     if mode != "raise":
         return _mapped(x, [_poisoned(failed, array) for array in arrays])
-    check = Check(messages, caller_stack())
+    check = Check(messages, caller_stack() if stack is None else stack)
     return _mapped(x, check_p.bind(failed, index, *arrays, check=check, compiled_only=False))
 
 

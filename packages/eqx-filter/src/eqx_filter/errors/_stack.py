@@ -19,12 +19,18 @@ class Place(NamedTuple):
 
 
 class Stack:
-    """The user's lines that lead to a check, its own last."""
+    """The user's lines that lead to a check, its own last; equal where the lines are."""
 
     __slots__ = ("places",)
 
     def __init__(self, places: tuple[Place, ...] = ()) -> None:
         self.places = places
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stack) and self.places == other.places
+
+    def __hash__(self) -> int:
+        return hash(self.places)
 
     def __repr__(self) -> str:
         if not self.places:

@@ -9,10 +9,11 @@ from jax.sharding import PartitionSpec
 
 from eqx_pytree import field
 
-from ..shared._packed import Layout, Packed, pack
+from ..shared._packed import Packed, pack
 from ..shared._predicates import is_array
 from ..shared._shardings import Shardings, of_leaves
 from ..shared._wrapper import Wrapper, as_tree, check_keywords, wrap
+from ._blame import name_arrays
 
 _KNOWN = ("axis_names", "check_vma")
 
@@ -29,10 +30,11 @@ class ShardMapWrapper(Wrapper):
         packed = pack((self.fun, args))
         specs = _specs_of_arrays("in_specs", None, self.fun)
         specs += _specs_of_arrays("in_specs", self.in_specs, args)
-        layouts: list[Layout] = []
+        layouts: list[Any] = []  # of the output; None as long as the function runs
         out_specs: list[PartitionSpec] = []  # filled in by the function; JAX looks at it last
 
         def of_arrays(arrays: list[Any]) -> list[Any]:
+            layouts[:] = [None]
             fun, args = Packed(packed.layout, arrays).unpack()
             out = fun(*args)
             out_specs[:] = _specs_of_arrays("out_specs", self.out_specs, out)
@@ -47,7 +49,12 @@ class ShardMapWrapper(Wrapper):
             out_specs=out_specs,
             **self.options,
         )
-        arrays = run(list(packed.arrays))
+        try:
+            arrays = run(list(packed.arrays))
+        except ValueError as error:
+            if layouts != [None]:
+                name_arrays(error, self.fun, packed.layout, layouts)
+            raise
         return layouts[0].rebuild(arrays)
 
 

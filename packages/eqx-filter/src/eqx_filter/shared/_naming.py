@@ -2,7 +2,7 @@
 
 import inspect
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax.tree_util as jtu
@@ -39,8 +39,11 @@ def refuse_uncallable(caller: str, **functions: Any) -> None:
             raise TypeError(message)
 
 
-def named_arguments(fun: Callable[..., Any], args: Any, kwargs: Any) -> Iterator[tuple[str, Any]]:
-    """Give the arguments of a call with their names, in the order of flattening."""
+def named_arguments(fun: Any, args: Any, kwargs: Any) -> Iterator[tuple[str, Any]]:
+    """Give the arguments of a call with their names, in the order of flattening.
+
+    `fun` is the function, or its signature, or None where that is not known.
+    """
     positional, variadic = _parameters(fun)
     for i, arg in enumerate(args):
         yield positional[i] if i < len(positional) else f"{variadic}[{i - len(positional)}]", arg
@@ -48,7 +51,7 @@ def named_arguments(fun: Callable[..., Any], args: Any, kwargs: Any) -> Iterator
         yield name, kwargs[name]
 
 
-def leaf_names(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[str]:
+def leaf_names(fun: Any, args: Any, kwargs: Any) -> list[str]:
     """Name each leaf of `(args, kwargs)`, in the order of flattening."""
     named = named_arguments(fun, args, kwargs)
     return [name for root, argument in named for name in _paths(root, argument)]
@@ -63,11 +66,12 @@ def _paths(root: str, tree: Any) -> list[str]:
     return [f"{root}{jtu.keystr(path)}" for path, _ in jtu.tree_flatten_with_path(tree)[0]]
 
 
-def _parameters(fun: Callable[..., Any]) -> tuple[list[str], str]:
+def _parameters(fun: Any) -> tuple[list[str], str]:
     try:
-        parameters = inspect.signature(fun).parameters.values()
+        signature = fun if isinstance(fun, inspect.Signature) else inspect.signature(fun)
     except (TypeError, ValueError):
         return [], "args"
+    parameters = signature.parameters.values()
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     positional = [p.name for p in parameters if p.kind in kinds]
     variadic = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL]

@@ -1,6 +1,5 @@
 """`Enumeration`: named values with messages, which programs can choose among while they run."""
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eqx_pytree import Module, field
+from eqx_pytree import Module, field, warn_user
 
 from ..errors import branched_error_if
 from ..shared._describe import describe_value
@@ -115,7 +114,7 @@ def _warn_of_other(messages: dict[str, str], key: str, message: str) -> None:
             f"Enumeration has duplicate incompatible values for {key}. Using the latest, which is "
             f"'{message}'."
         )
-        warnings.warn(told, stacklevel=4)
+        warn_user(told)
 
 
 def _refuse_item(enumeration: str, key: str, message: Any) -> None:

@@ -10,6 +10,7 @@ from eqx_pytree import static_key
 
 from ..compiled._cache import holder_of, table_of
 from ..compiled._tables import Table
+from ..shared._naming import refuse_uncallable
 from ..shared._packed import Layout, Packed, pack
 from ..shared._predicates import ABSTRACT_TOO
 from ..shared._wrapper import Wrapper, wrap
@@ -58,7 +59,7 @@ def filter_eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any
 
     **Raises:** `TypeError` if `fun` cannot be called.
     """
-    _refuse_uncallable("filter_eval_shape", fun)
+    refuse_uncallable("filter_eval_shape", fun=fun)
     of_arrays, arrays = _of_arrays(
         lambda fun, args, kwargs: fun(*args, **kwargs), fun, args, kwargs
     )
@@ -73,7 +74,7 @@ def cached_filter_eval_shape(fn: Callable[..., Any], *args: Any, **kwargs: Any) 
 
     **Returns:** the output as there, with weak types forgotten.
     """
-    _refuse_uncallable("cached_filter_eval_shape", fn)
+    refuse_uncallable("cached_filter_eval_shape", fn=fn)
     held = () if holder_of(fn) is fn else (fn,)
     leaves, structure = jtu.tree_flatten((held, args, kwargs))
     key = _epoch[0], structure, tuple(map(_kind, leaves))
@@ -104,12 +105,6 @@ def _of_arrays(function: Any, *parts: Any) -> tuple[Callable[..., Packed], list[
         return pack(function(*layout.rebuild(arrays)))
 
     return of_arrays, [leaf for leaf in leaves if isinstance(leaf, ABSTRACT_TOO)]
-
-
-def _refuse_uncallable(caller: str, fun: Any) -> None:
-    if not callable(fun):
-        message = f"`{caller}` takes a function; {fun!r} is not a callable object."
-        raise TypeError(message)
 
 
 def _kind(leaf: Any) -> Any:

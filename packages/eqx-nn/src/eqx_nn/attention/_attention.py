@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Bool, Inexact, PRNGKeyArray, Shaped
 
-from eqx_pytree import Module, field
+from eqx_pytree import Module, field, warn_user
 
 from .._dropout import Dropout, Flag, Probability
 from .._init import at_least_float32
@@ -150,9 +149,11 @@ class MultiheadAttention(Module):
         - `query`: of shape `(q_length, query_size)`.
         - `key_`, `value`: of shapes `(kv_length, key_size)` and `(kv_length, value_size)`.
         - `mask`: of shape `(q_length, kv_length)`, or `(num_heads, q_length, kv_length)` for a
-            mask of each head. Where it is `False`, the query does not attend to the key. A query
+            mask of each head. Where it is `False`, the query does not attend to the key: a boolean
+            mask of PyTorch's `MultiheadAttention` means the contrary, so pass `~mask`. A query
             that may attend to no key attends to all of them alike. Numbers are taken as booleans,
-            and floating ones warn: pass a mask that is meant to be added as `mask == 0`.
+            and floating and negative ones warn: pass a mask that is meant to be added as
+            `mask == 0`.
         - `key`: a PRNG key for the dropout; not needed at inference or if `dropout_p` is zero.
         - `inference`: takes the place of `dropout.inference`.
         - `deterministic`: the old name of `inference`; it warns, and wins.
@@ -170,7 +171,7 @@ class MultiheadAttention(Module):
         """
         if deterministic is not None:
             message = "`deterministic` is the deprecated name of `inference`; pass `inference=`."
-            warnings.warn(message, stacklevel=3)
+            warn_user(message)
             inference = deterministic
         projections = self.query_proj, self.key_proj, self.value_proj, self.output_proj
         plain = [_parameters(layer) for layer in projections]

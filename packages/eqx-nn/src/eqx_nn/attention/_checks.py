@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+
+from eqx_pytree import warn_user
 
 from .._init import checked_size
 
@@ -52,7 +55,7 @@ def _warn_of_remainder(left_out: Sequence[str], sizes: dict[str, Any]) -> None:
         f"have {heads * given}. To mean that, pass {keywords}; else choose sizes that the number "
         "of heads divides."
     )
-    warnings.warn(message, stacklevel=5)  # where the layer is built
+    warn_user(message)
 
 
 def check_inputs(query: Any, key: Any, value: Any, parameters: Sequence[Any]) -> None:
@@ -100,7 +103,8 @@ def check_one_head(function: str, query: Any, key: Any, value: Any = None) -> No
 def check_mask(layer: str, mask: Any, query: Any, key: Any, num_heads: int | None = None) -> None:
     """Check the shape of a mask of all heads, or of one for each of `num_heads`.
 
-    A floating mask warns, since most of them are made to be added.
+    A floating mask warns, since most of them are made to be added, and so does one of integers in
+    which a number below zero is seen: not if it is traced, or would have to be fetched.
 
     **Raises** `AttributeError` for what is no array and `ValueError` for wrong shapes.
     """
@@ -109,8 +113,8 @@ def check_mask(layer: str, mask: Any, query: Any, key: Any, num_heads: int | Non
     shape = _shape(layer, "mask", mask)
     expected = (query.shape[0], key.shape[0])
     if shape == expected or (num_heads is not None and shape == (num_heads, *expected)):
-        if mask.dtype != bool and jnp.issubdtype(mask.dtype, jnp.inexact):
-            _warn_of_floats(layer, mask.dtype)
+        if mask.dtype != bool and (jnp.issubdtype(mask.dtype, jnp.inexact) or _is_negative(mask)):
+            _warn_of_numbers(layer, mask.dtype)
         return
     told = f"(q_length, kv_length) = {expected}"
     if num_heads is not None:
@@ -119,13 +123,23 @@ def check_mask(layer: str, mask: Any, query: Any, key: Any, num_heads: int | Non
     raise ValueError(message)
 
 
-def _warn_of_floats(layer: str, dtype: Any) -> None:
+def _is_negative(mask: Any) -> bool:
+    """Whether integers at hand, which need not come from another device, go below zero."""
+    if isinstance(mask, jax.core.Tracer) or not jnp.issubdtype(mask.dtype, jnp.signedinteger):
+        return False
+    if isinstance(mask, jax.Array) and any(it.platform != "cpu" for it in mask.sharding.device_set):
+        return False
+    fetched = not isinstance(mask, jax.Array) or mask.is_fully_addressable
+    return bool(fetched and mask.size and np.asarray(mask).min() < 0)
+
+
+def _warn_of_numbers(layer: str, dtype: Any) -> None:
     message = (
         f"`{layer}` was given a `mask` of dtype `{dtype}`, which is taken as booleans: nonzero "
         "attends. So an additive mask, of zeros and large negative numbers, must be passed as "
         "`mask == 0`, and one of zeros and ones as `mask != 0`."
     )
-    warnings.warn(message, stacklevel=5 if layer == "MultiheadAttention" else 4)
+    warn_user(message)
 
 
 def processed(process_heads: Callable[..., Any], *heads: Any) -> tuple[Any, ...]:

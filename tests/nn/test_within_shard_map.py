@@ -1,0 +1,63 @@
+"""Layers inside of `jax.shard_map`, with its checks, and under `jax.checking_leaks()`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+
+from eqx_filter import combine, is_array, partition
+from eqx_nn import (
+    MLP,
+    Conv1d,
+    GroupNorm,
+    LayerNorm,
+    Linear,
+    MultiheadAttention,
+    RMSNorm,
+)
+
+pytestmark = [
+    pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices"),
+    pytest.mark.skipif(not hasattr(jax, "shard_map"), reason="this JAX does not check it"),
+]
+
+KEY = jax.random.key(0)
+X = jax.random.normal(KEY, (4, 3, 4))
+MODELS = {
+    "LayerNorm": (LayerNorm((3, 4)), lambda layer, x: layer(x)),
+    "RMSNorm": (RMSNorm((3, 4)), lambda layer, x: layer(x)),
+    "GroupNorm": (GroupNorm(1, 3), lambda layer, x: layer(x)),
+    "Linear": (Linear(4, 2, key=KEY), lambda layer, x: jax.vmap(layer)(x)),
+    "Conv1d": (Conv1d(3, 2, 2, key=KEY), lambda layer, x: layer(x)),
+    "MLP": (MLP(4, 2, 3, 1, key=KEY), lambda layer, x: jax.vmap(layer)(x)),
+    "MultiheadAttention": (
+        MultiheadAttention(2, 4, key=KEY),
+        lambda layer, x: layer(x, x, x, jnp.tril(jnp.ones((3, 3), bool))),
+    ),
+}
+
+
+def value_and_gradients(name, transform):
+    """Of all examples; `transform` is of a function of arrays and examples."""
+    layer, call = MODELS[name]
+    arrays, rest = partition(layer, is_array)
+    batched = transform(lambda arrays, xs: jax.vmap(lambda x: call(combine(arrays, rest), x))(xs))
+
+    def loss(arrays, xs):
+        out = batched(arrays, xs)
+        return jnp.sum(out**2), out
+
+    with jax.checking_leaks():
+        return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(arrays, X)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_values_and_gradients_are_those_of_one_device(name):
+    mesh = Mesh(np.array(jax.devices()[:4]), ("d",))
+    spec = PartitionSpec("d")
+    specs = {"in_specs": (PartitionSpec(), spec), "out_specs": spec}
+    parted = value_and_gradients(name, lambda f: jax.shard_map(f, mesh=mesh, **specs))
+    whole = value_and_gradients(name, lambda f: f)
+    for one, other in zip(jax.tree.leaves(parted), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
