@@ -109,7 +109,7 @@ def _written(saved: Arrays, slot: Any, arrays: Arrays) -> Arrays:
     def write(x: Any, new: Any) -> Any:
         last = len(x) - 1
         old = lax.dynamic_index_in_dim(x, slot, 0, keepdims=False)  # of the last, if beyond it
-        new = lax.select(jnp.broadcast_to(slot <= last, old.shape), new, old)
+        new = lax.select(slot <= last, new, old)
         return lax.dynamic_update_index_in_dim(x, new, slot, 0)
 
     return [None if x is None else write(x, a) for x, a in zip(saved, arrays, strict=True)]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax import lax
 
+from ..shared._jax import zeros_of_rows
 from ..shared._predicates import is_number_or_array
 from ._buffers import is_buffer
 from ._state import State
@@ -54,7 +55,7 @@ def scan(
     init, xs = jax.tree.map(jnp.asarray, (init, xs))
     first = jax.tree.map(lambda x: x[0], xs)
     _, one_y = jax.eval_shape(_on_buffers(f, buffers), init, first)
-    ys = jax.tree.map(lambda y: jnp.zeros((count, *y.shape), y.dtype), one_y)
+    ys = jax.tree.map(lambda y: zeros_of_rows(count, y), one_y)
 
     def body(carry: Any) -> Any:
         i, state, ys, xs = carry
