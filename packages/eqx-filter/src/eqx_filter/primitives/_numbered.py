@@ -4,10 +4,13 @@ So it is compiled once for all functions that share an `abstract_fn`. What of th
 kept for as long as the process lives, since a number may come back from anywhere.
 """
 
+import contextlib
 import copy
 import dataclasses
 import functools
+import os
 import pickle
+import sys
 import threading
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar
@@ -28,6 +31,7 @@ from ._snapshot import as_now, own
 _static: list[list[Any]] = []
 _numbers: dict[Hashable, int] = {}
 _lock = threading.Lock()
+_born = os.urandom(16)
 
 
 class Numbered(Module):
@@ -56,7 +60,7 @@ class Numbered(Module):
         return Numbered(self.number, copy.deepcopy(self.dynamic, memo))
 
     def __reduce__(self) -> Any:
-        """What is kept for the number goes with it, since numbers are of this process alone."""
+        """Numbers are of one process alone, so what is kept for them goes along where it can."""
         if not _is_known(self.number):
             message = (
                 "A function of `noinline` with an `abstract_fn` cannot be pickled while it is "
@@ -64,7 +68,8 @@ class Numbered(Module):
             )
             raise pickle.PicklingError(message)
         numbers = np.asarray(self.number)
-        return _restored, (numbers.shape, [_static[n] for n in numbers.flat], self.dynamic)
+        kept = _pickled([_static[n] for n in numbers.flat])
+        return _restored, (_this_process(), numbers, kept, self.dynamic)
 
 
 def numbered(fun: Callable[..., Any]) -> Numbered:
@@ -83,9 +88,30 @@ def _number_of(static: list[Any]) -> int:
     return number
 
 
-def _restored(shape: tuple[int, ...], static: list[list[Any]], dynamic: Any) -> Numbered:
-    numbers = np.array(list(map(_number_of, static)), np.int32)
-    return Numbered(numbers.reshape(shape)[()], dynamic)
+def _this_process() -> tuple[int, bytes]:
+    return os.getpid(), _born
+
+
+def _pickled(static: list[list[Any]]) -> bytes | None:
+    """Static leaves as bytes, or None if they cannot be; `cloudpickle` is asked if it is loaded."""
+    for pickler in (pickle, sys.modules.get("cloudpickle")):
+        with contextlib.suppress(Exception):  # whatever it raises, it cannot
+            return pickler.dumps(static)
+    return None
+
+
+def _restored(process: Any, numbers: Any, kept: bytes | None, dynamic: Any) -> Numbered:
+    if process != _this_process():
+        if kept is None:
+            message = (
+                "A function of `noinline` was pickled without what it calls, which cannot be "
+                "pickled, and can be loaded in the process alone that pickled it. Give `noinline` "
+                "a function of a module."
+            )
+            raise pickle.UnpicklingError(message)
+        static = pickle.loads(kept)
+        numbers = np.array(list(map(_number_of, static)), np.int32).reshape(numbers.shape)
+    return Numbered(numbers[()], dynamic)
 
 
 def _is_known(number: Any) -> bool:
