@@ -89,3 +89,24 @@ except ImportError as error:
 """
     told = "`.broken`_of_`here`_could_not_be_imported:_module_'sys'_has_no_attribute_'nope'"
     assert run(code) == [told, "AttributeError"]
+
+
+def test_a_module_that_is_held_outlasts_its_entry(run):
+    code = """
+import sys, here
+for name in [name for name in sys.modules if name.split(".")[0] == "here"]:
+    del sys.modules[name]
+print(here.a, 'a' in vars(here), 'b' in dir(here), hasattr(here, 'nope'), here.other.c)
+"""
+    assert run(code) == ["a", "True", "True", "False", "c"]
+
+
+def test_hooks_may_be_made_elsewhere(run):
+    code = """
+import sys, types
+from eqx_pytree import load_on_use
+sys.modules["made"] = made = types.ModuleType("made")
+made.__getattr__, made.__dir__ = load_on_use("made", {"colorsys": "rgb_to_hsv"})
+print(made.rgb_to_hsv.__name__, "rgb_to_hsv" in vars(made), "rgb_to_hsv" in globals())
+"""
+    assert run(code) == ["rgb_to_hsv", "True", "False"]

@@ -44,12 +44,14 @@ class TestJitf:
         run = jitf(traced_of, filter_tree=row(([True, False], True)))
         assert run([1, 2], 3) == "[True, False, True]"
 
-    def test_numbers_come_back_as_arrays_and_what_jax_refuses_as_it_is(self):
+    def test_numbers_come_back_as_arrays_and_other_leaves_as_they_are(self):
         out = jitf(lambda x: (x, 1, True, 2.0, 1j, "a", None), filter_fn=is_array)(3)
         plain = jax.jit(lambda: (3, 1, True, 2.0, 1j))()
         assert [(x.dtype, x.weak_type) for x in out[:5]] == [(x.dtype, x.weak_type) for x in plain]
         assert out[5:] == ("a", None)
         assert jitf(lambda: 2**40, filter_fn=is_array)() == 2**40
+        with pytest.raises(TypeError, match=r"not a valid JAX type"):
+            jitf(lambda: np.array("a"), filter_fn=is_array)()
 
     def test_each_static_value_compiles_anew(self):
         traces = []

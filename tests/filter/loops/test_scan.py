@@ -80,6 +80,27 @@ def test_lengths_and_kinds_are_checked(kind):
         scan(lambda c, x: (c, x), 0, jnp.arange(4), kind="foo")
 
 
+@pytest.mark.parametrize(
+    ("xs", "where"), [(jnp.zeros(()), "xs"), ((jnp.zeros(3), [1.0]), r"xs\[1\]\[0\]")]
+)
+def test_what_has_no_axis_is_refused(kind, xs, where):
+    with pytest.raises(ValueError, match=rf"`{where}` has shape \(\)\. Close over it"):
+        scan(lambda c, x: (c, x), 0, xs, **kind)
+
+
+@pytest.mark.parametrize(
+    ("length", "error"), [("a", TypeError), (2.5, TypeError), (-1, ValueError)]
+)
+@pytest.mark.parametrize("kind", ["bounded", "checkpointed"])
+def test_a_length_is_an_integer(kind, length, error):
+    with pytest.raises(error, match=rf"`length` must be .* at least 0; it is {length!r}"):
+        scan(lambda c, x: (c, x), 0, None, length, kind=kind)
+
+
+def test_a_length_may_be_an_integer_of_numpy(kind):
+    assert scan(lambda c, x: (c + 1, x), 0, None, np.int64(3), **kind)[0] == 3
+
+
 def test_scan_trick_calls_in_turn_and_traces_once():
     traces = []
 

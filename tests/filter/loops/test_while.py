@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eqx_filter import filter_while_loop
 from eqx_filter.loops import while_loop
 from eqx_filter.primitives import nondifferentiable
 
@@ -312,6 +313,53 @@ def test_a_condition_is_one_bool(kind, pred):
 def test_options_are_checked(options, match):
     with pytest.raises(ValueError, match=match):
         while_loop(lambda s: False, lambda s: s, 0, **options)
+
+
+@pytest.mark.parametrize("base", [1, 0, -1, True, 2.5, "a", None])
+def test_a_base_is_an_integer_of_at_least_two(base):
+    error = ValueError if isinstance(base, (int, float)) else TypeError
+    kept = {"kind": "bounded", "max_steps": 7, "base": base}
+    with pytest.raises(error, match=rf"`base` must be .* integer of at least 2; it is {base!r}"):
+        looped(X, 1.1, 3, **kept)
+    with pytest.raises(error, match=r"`base` must be"):
+        filter_while_loop(lambda x: x < 3, lambda x: x + 1, jnp.array(0), **kept)
+    close(looped(X, 1.1, 3, kind="bounded", max_steps=0, base=base), X)
+    close(looped(X, 1.1, 3, kind="lax", max_steps=7, base=base), unrolled(X, 1.1, 3))
+
+
+@pytest.mark.parametrize("base", [np.int64(3), 4.0])
+def test_other_numbers_that_are_integers_are_bases(base):
+    options = {"kind": "bounded", "max_steps": 7, "base": base}
+    close(looped(X, 1.1, 5, **options), unrolled(X, 1.1, 5))
+
+
+@pytest.mark.parametrize("checkpoints", ["x", "all", 2.5])
+def test_checkpoints_are_an_integer(checkpoints):
+    options = {"kind": "checkpointed", "max_steps": 7, "checkpoints": checkpoints}
+    with pytest.raises(TypeError, match=rf"`checkpoints` must be .* it is {checkpoints!r}"):
+        jax.grad(lambda x: looped(x, 1.1, 3, **options).sum())(X)
+
+
+def test_max_steps_is_no_more_than_can_be_counted(kind):
+    options = {**kind, "max_steps": 2**31}
+    with pytest.raises(ValueError, match=r"`max_steps` must be at most 2147483647, .* 2147483648"):
+        looped(X, 1.1, 3, **options)
+
+
+@pytest.mark.parametrize("most", [2**31, 2**40, -(2**40)])
+def test_max_steps_may_be_a_long_integer(kind, most, x64):
+    if kind["kind"] == "bounded" and most < 0:
+        return
+    with x64(True):
+        found = looped(X, 1.1, 3, **{**kind, "max_steps": most})
+    close(found, unrolled(X, 1.1, 3 if most > 0 else 0))
+
+
+def test_a_gradient_of_a_loop_of_very_many_steps(x64):
+    options = {"kind": "checkpointed", "max_steps": 2**40, "checkpoints": 3}
+    with x64(True):
+        found = jax.grad(lambda x: looped(x, 1.1, 9, **options).sum())(X)
+    close(found, jax.grad(lambda x: unrolled(x, 1.1, 9).sum())(X))
 
 
 def test_an_empty_state(kind):

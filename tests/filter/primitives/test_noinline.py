@@ -1,14 +1,21 @@
 """`noinline`: values are those of the function, and it is traced once."""
 
+import copy
+import functools
+import inspect
+import pickle
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 import pytest
 
-from eqx_filter import filter_jit
+from eqx_filter import filter_checkpoint, filter_jit
 from eqx_filter.primitives import finalise_fn, noinline
-from eqx_pytree import Module
+from eqx_pytree import Module, field
 
 X = jnp.arange(3.0)
 
@@ -19,6 +26,14 @@ class Scaled(Module):
 
     def __call__(self, x):
         return jnp.sin(self.weight * x)
+
+
+class Counted(Module):
+    weight: jax.Array
+    static: object = field(static=True)
+
+    def __call__(self, x):
+        return self.weight * x * len(self.static)
 
 
 def plain(x):
@@ -196,6 +211,145 @@ class TestAbstractFn:
         wrapped = noinline(lambda x: x[:2], same)
         with pytest.raises(Exception, match=r"shape \(2,\) .* where its `abstract_fn` told shape"):
             jax.block_until_ready(jax.jit(wrapped)(X))
+
+
+TWICE = noinline(lambda x: 2 * x, same)
+AS_A_FUNCTION = {
+    "vmap": lambda f: jax.vmap(f)(X),
+    "filter_jit": lambda f: filter_jit(f)(X),
+    "vjp": lambda f: jax.vjp(f, X)[0],
+    "linearize": lambda f: jax.linearize(f, X)[0],
+    "eval_shape": lambda f: jnp.ones(jax.eval_shape(f, X).shape) * f(X),
+    "make_jaxpr": lambda f: jax.make_jaxpr(f)(X) and f(X),
+    "filter_checkpoint": lambda f: filter_checkpoint(f)(X),
+    "partial": lambda f: jax.vmap(functools.partial(f))(X),
+    "wraps": lambda f: functools.wraps(f)(jnp.negative)(-2 * X),
+    "noinline": lambda f: noinline(f)(X),
+    "gradient of noinline": lambda f: jax.grad(lambda x: noinline(f)(x) @ X)(X),
+    "noinline by number": lambda f: noinline(f, same)(X),
+    "deepcopy": lambda f: copy.deepcopy(copy.copy(f))(X),
+}
+
+
+class TestAnArgumentOfAProgram:
+    """Which function it is, the program does not know."""
+
+    @pytest.mark.parametrize("jit", [jax.jit, filter_jit])
+    @pytest.mark.parametrize("name", AS_A_FUNCTION)
+    def test_it_is_taken_as_a_function(self, name, jit):
+        np.testing.assert_allclose(jit(AS_A_FUNCTION[name])(TWICE), 2 * X)
+
+    def test_it_does_not_say_what_it_wraps(self):
+        @jax.jit
+        def ask(f):
+            assert not hasattr(f, "__wrapped__")
+            with pytest.raises(AttributeError, match=r"will be known when the program runs"):
+                f.fun.value()
+            return len(inspect.signature(f).parameters)
+
+        assert ask(TWICE) == 2
+
+    def test_a_batch_does_not_either(self):
+        several = jax.tree.map(lambda *n: jnp.stack(n), TWICE, COS)
+        assert not hasattr(several, "__wrapped__")
+
+    def test_it_may_be_its_own_argument(self):
+        applied = noinline(lambda f, x: 3 * x, lambda _, f, x: x)
+        assert jax.jit(lambda f: f(f, X))(applied).tolist() == [0, 3, 6]
+
+    def test_it_cannot_be_pickled(self):
+        with pytest.raises(pickle.PicklingError, match=r"cannot be pickled while it is traced"):
+            jax.jit(pickle.dumps)(TWICE)
+
+
+@jax.jit
+def applied(fn, x):
+    return fn(x)
+
+
+@pytest.mark.parametrize("call", [applied, lambda fn, x: fn(x)], ids=["jit", "eager"])
+@pytest.mark.parametrize("make", [list, lambda xs: {"xs": list(xs)}], ids=["list", "dict"])
+def test_static_values_may_be_changed_in_place(make, call):
+    """A function is found by what its values were; those of another must not come for them."""
+
+    class Summed(Module):
+        weight: jax.Array
+        static: object = field(static=True)
+
+        def __call__(self, x):
+            return self.weight * x * sum(jtu.tree_leaves(self.static))
+
+    def fresh():
+        static = make([5, 5])
+        return static, noinline(Summed(jnp.ones(3), static), same)
+
+    first, changed = fresh()
+    assert call(changed, X).tolist() == [0, 10, 20]
+    jtu.tree_map(lambda xs: xs.append(1), first, is_leaf=lambda xs: isinstance(xs, list))
+    assert call(fresh()[1], X).tolist() == [0, 10, 20]
+    assert call(changed, X).tolist() == [0, 11, 22]
+    assert call(noinline(changed.__wrapped__, same), X).tolist() == [0, 11, 22]
+
+
+def test_static_values_of_arguments_may_be_changed_in_place():
+    call = jax.jit(lambda fn, module: fn(module, X))
+    by = noinline(lambda module, x: module(x), lambda _, module, x: x)
+    static = [1, 2]
+    assert call(by, Counted(X, static)).tolist() == [0, 2, 8]
+    static.append(3)
+    assert call(by, Counted(X, [1, 2])).tolist() == [0, 2, 8]
+    assert call(by, Counted(X, static)).tolist() == [0, 3, 12]
+
+
+SAVED = """
+import pickle, sys, threading
+import jax
+from eqx_filter.primitives import noinline
+
+def same(_, x):
+    return x
+
+def negative(x):
+    return -x
+
+def double(x):
+    return 2 * x
+
+def of_this_process():
+    return noinline(lambda x, lock=threading.Lock(): x, same)
+"""
+SAVES = """
+from saved import *
+f, g = noinline(negative, same), noinline(double, same)
+several = jax.tree.map(lambda *n: jax.numpy.stack(n), f, g)
+sys.stdout.buffer.write(pickle.dumps((f, several)) + pickle.dumps(of_this_process()))
+"""
+LOADS = """
+from saved import *
+others = [noinline(f, same) for f in (jax.numpy.exp, jax.numpy.log, jax.numpy.tan)]
+f, several = pickle.load(sys.stdin.buffer)
+assert f.__wrapped__ is negative
+assert jax.jit(lambda f: f(jax.numpy.ones(2)))(f).tolist() == [-1, -1]
+assert jax.vmap(lambda f: f(jax.numpy.ones(2)))(several).tolist() == [[-1, -1], [2, 2]]
+try:
+    pickle.load(sys.stdin.buffer)
+except pickle.UnpicklingError as error:
+    print(error)
+"""
+
+
+def test_another_process_loads_the_function_and_not_its_number(tmp_path):
+    (tmp_path / "saved.py").write_text(SAVED)
+    run = functools.partial(subprocess.run, check=True, cwd=tmp_path, stdout=subprocess.PIPE)
+    kept = run([sys.executable, "-c", SAVES]).stdout
+    told = run([sys.executable, "-c", LOADS], input=kept).stdout
+    assert b"can be loaded in the process alone that pickled it" in told
+
+
+@pytest.mark.parametrize("function", [Counted(X, [1]), lambda x: X * x])
+def test_the_process_itself_loads_any(function):
+    again = pickle.loads(pickle.dumps(noinline(function, same)))
+    assert again(X).tolist() == jax.jit(lambda f: f(X))(again).tolist() == [0, 1, 4]
 
 
 def test_it_refuses_what_is_no_function():

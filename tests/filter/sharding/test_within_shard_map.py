@@ -195,3 +195,42 @@ def test_a_carry_that_comes_to_vary_is_named_by_its_path(loop):
 
     with pytest.raises(TypeError, match=r"carry component `carry\['sum'\]` has type float32"):
         within(function)
+
+
+def of_constant_cotangent(constant):
+    @filter_custom_vjp
+    def function(xy):
+        return xy[0] * xy[1]
+
+    @function.def_fwd
+    def _(perturbed, xy):
+        return xy[0] * xy[1], None
+
+    @function.def_bwd
+    def _(residuals, cotangent, perturbed, xy):
+        return constant, None
+
+    return lambda x: function((x[0], 2.0))[None] * x
+
+
+def of_constant_tangent(constant):
+    @filter_custom_jvp
+    def function(x):
+        return x * 2
+
+    @function.def_jvp
+    def _(primals, tangents):
+        return primals[0] * 2, constant
+
+    return lambda x: function(x[0])[None] * x
+
+
+@pytest.mark.parametrize("constant", [3.0, jnp.array(3.0), np.float32(3.0), None])
+def test_rules_may_return_constants(constant):
+    gradient = jax.grad(lambda x: of_constant_cotangent(constant)(x).sum())
+    np.testing.assert_allclose(within(gradient), part_by_part(gradient), rtol=1e-5)
+
+    def pushed(x):
+        return jax.jvp(of_constant_tangent(constant), (x,), (x,))[1]
+
+    np.testing.assert_allclose(within(pushed), part_by_part(pushed), rtol=1e-5)

@@ -16,6 +16,7 @@ def load_on_use(
     """Make the hooks of a module whose names lie in other modules, loaded when they are asked for.
 
     Names that the module already has are found without them; one that was loaded is kept there.
+    Where the module's own code calls this, it need not stay in `sys.modules`.
 
     **Arguments:**
 
@@ -29,6 +30,7 @@ def load_on_use(
     **Returns:** `__getattr__` and `__dir__`. Without `otherwise`, the former raises
     `AttributeError` for other names.
     """
+    namespace = _namespace(module, sys._getframe(1).f_globals)
     where = {}
     for home, names in homes.items():
         for told in names.split():
@@ -51,13 +53,18 @@ def load_on_use(
         else:
             message = f"module `{module}` has no attribute `{name}`"
             raise AttributeError(message)
-        setattr(sys.modules[module], name, found)
+        namespace[name] = found
         return found
 
     def all_names() -> list[str]:
-        return sorted({*vars(sys.modules[module]), *where, *folders})
+        return sorted({*namespace, *where, *folders})
 
     return load, all_names
+
+
+def _namespace(module: str, of_caller: dict[str, Any]) -> dict[str, Any]:
+    """What the module holds: the globals of the caller, if that is the module itself."""
+    return of_caller if of_caller.get("__name__") == module else vars(sys.modules[module])
 
 
 def _loaded(home: str, module: str) -> Any:

@@ -11,7 +11,7 @@ from jax.custom_derivatives import SymbolicZero, zero_from_primal
 
 from eqx_pytree import Partial, warn_user
 
-from ..shared._gaps import MisfitError, first_other_shape, leaf_by_leaf
+from ..shared._gaps import MisfitError, first_other_shape, leaf_by_leaf, let_vary_too
 from ..shared._naming import function_name
 from ..shared._packed import Packed, as_array, pack
 from ..shared._predicates import is_array, is_differentiable, is_none
@@ -144,7 +144,9 @@ def _packed_pair(rule: Any, returned: Any) -> tuple[Packed, Packed]:
         raise TypeError(_misfit(rule, *misshapen))
     packed = pack(out)
     found = [
-        zero_from_primal(leaf, symbolic_zeros=True) if tangent is None else tangent
+        zero_from_primal(leaf, symbolic_zeros=True)
+        if tangent is None
+        else let_vary_too(tangent, leaf)
         for leaf, tangent in zip(jtu.tree_leaves(out), given, strict=True)
         if is_array(leaf)
     ]

@@ -11,7 +11,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from eqx_pytree import Partial, warn_user
 
-from ..shared._gaps import MisfitError, first_other_shape, leaf_by_leaf
+from ..shared._gaps import MisfitError, first_other_shape, leaf_by_leaf, let_vary_too
 from ..shared._naming import function_name
 from ..shared._packed import Packed, as_array, pack
 from ..shared._predicates import is_array, is_differentiable, is_none
@@ -169,7 +169,9 @@ def _cotangents(bwd: Any, vjp_arg: Any, returned: Any) -> Packed:
     if misshapen is not None:
         raise ValueError(_misfit(bwd, *misshapen))
     pairs = zip(cotangents, jtu.tree_leaves(vjp_arg), strict=True)
-    return Packed(pack(vjp_arg).layout, [g for g, leaf in pairs if is_array(leaf)])
+    return Packed(
+        pack(vjp_arg).layout, [let_vary_too(g, leaf) for g, leaf in pairs if is_array(leaf)]
+    )
 
 
 def _misfit(bwd: Any, path: Any, told: str) -> str:

@@ -35,12 +35,13 @@ def jitf(
         traced leaves of those arguments.
 
     **Returns:** a callable with the signature of `fun`. A number that it returns comes back as an
-    array, as from `jax.jit`; what `jax.jit` refuses, such as a string, comes back as it is.
+    array, as from `jax.jit`; a leaf that is no array, such as a string, as it is.
 
     **Raises:** `ValueError` if both or neither of `filter_fn` and `filter_tree` is passed, or if a
     leaf of `filter_tree` is no bool; `TypeError` for a keyword that `jax.jit` does not have. At a
     call: `ValueError` that says where the structure of `filter_tree` differs, or which leaf is
-    static and cannot be hashed; `TypeError` naming the leaf that is traced and is no array.
+    static and cannot be hashed; `TypeError` naming the leaf that is traced and is no array, and as
+    `jax.jit` for a NumPy array of strings or objects that `fun` returns.
     """
     return jit_with("jitf", _jitf_options(filter_fn, filter_tree, kwargs), fun)
 

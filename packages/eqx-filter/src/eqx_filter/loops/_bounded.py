@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 from ..rules._unvmap import unvmap_any
+from ._lax import no_steps
 from ._state import Arrays
 from ._traced import Loop
 
@@ -35,7 +35,7 @@ def run(loop: Loop, max_steps: int, base: int) -> Arrays:
         length = min(base, -(-max_steps // covered))
         advance, covered = _repeated(advance, length), covered * length
     [pred] = loop.cond(*loop.init)
-    start = (jnp.array(0, jnp.int32), pred & (max_steps > 0), *loop.init)
+    start = (no_steps(max_steps), pred & (max_steps > 0), *loop.init)
     return list(_if_any_left(advance, start))[2:] if max_steps else list(loop.init)
 
 

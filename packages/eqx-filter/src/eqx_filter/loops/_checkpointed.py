@@ -5,6 +5,7 @@ not grow with the number of steps.
 """
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from eqx_pytree import Static
 from ..shared._jax import zeros_of_aval
 from . import _lax
 from ._moving import Moving, can_move, chosen, merged, moving_in, step_of_moving
-from ._schedule import keep, lengths, nothing_kept, split
+from ._schedule import NEVER, keep, lengths, nothing_kept, split
 from ._state import Arrays
 from ._traced import Loop
 
@@ -28,6 +29,7 @@ Flags = tuple[bool, ...]
 def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
     """Run the loop, at most `max_steps` times."""
     bare = loop.without_arrays()
+    most = None if max_steps is None else min(max_steps, NEVER)  # as far as steps are numbered
 
     def of(cond_consts: Arrays, body_consts: Arrays, init: Arrays) -> Loop:
         cond, body = bare.cond._replace(consts=cond_consts), bare.body._replace(consts=body_consts)
@@ -45,7 +47,7 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
     def forward(*args: Any) -> tuple[Arrays, Any]:
         this = of(*([x.value for x in part] for part in args))
         _, *moves = (tuple(x.perturbed and can_move(x.value) for x in part) for part in args)
-        out, trail = _keeping(this, max_steps, checkpoints)
+        out, trail = _keeping(this, most, _integer(checkpoints))
         buffers = [x if b else None for x, b in zip(out, bare.is_buffer, strict=True)]
         return out, (this.cond.consts, this.body.consts, Static(moving(*moves)), buffers, trail)
 
@@ -56,12 +58,20 @@ def run(loop: Loop, max_steps: int | None, checkpoints: int) -> Arrays:
             None if not moves else zeros_of_aval(x.aval) if type(x) is SymbolicZero else x
             for x, moves in zip(cotangents, moving.value.arrays, strict=True)
         ]
-        found = _reversed(this, max_steps, moving.value, buffers, trail, after)
+        found = _reversed(this, most, moving.value, buffers, trail, after)
         return [None] * len(cond_consts), *found
 
     whole.defvjp(forward, backward, symbolic_zeros=True)
     args = loop.cond.consts, loop.body.consts, loop.init
     return _with_tangents_of_what_moves(moving, whole(*args), args[1:])
+
+
+def _integer(checkpoints: Any) -> int:
+    try:
+        return operator.index(checkpoints)
+    except TypeError:
+        message = f"`checkpoints` must be a number of states, an integer; it is {checkpoints!r}."
+        raise TypeError(message) from None
 
 
 def _with_tangents_of_what_moves(
@@ -99,7 +109,7 @@ def _written(saved: Arrays, slot: Any, arrays: Arrays) -> Arrays:
     def write(x: Any, new: Any) -> Any:
         last = len(x) - 1
         old = lax.dynamic_index_in_dim(x, slot, 0, keepdims=False)  # of the last, if beyond it
-        new = lax.select(jnp.broadcast_to(slot <= last, old.shape), new, old)
+        new = lax.select(slot <= last, new, old)
         return lax.dynamic_update_index_in_dim(x, new, slot, 0)
 
     return [None if x is None else write(x, a) for x, a in zip(saved, arrays, strict=True)]

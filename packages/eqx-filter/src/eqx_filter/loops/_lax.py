@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ..rules._unvmap import unvmap_any
@@ -21,6 +22,12 @@ def any_left(max_steps: int | None) -> Callable[[Any], Any]:
     return go_on
 
 
+def no_steps(max_steps: int | None) -> Any:
+    """A count of steps that can go to `max_steps`."""
+    wide = max_steps is not None and max_steps > np.iinfo(np.int32).max
+    return jnp.array(0, jnp.int64 if wide else jnp.int32)
+
+
 def run(
     cond: Callable[..., Arrays], body: Callable[..., Arrays], init: Arrays, max_steps: int | None
 ) -> Arrays:
@@ -31,6 +38,6 @@ def run(
         arrays = body(pred, *arrays)
         return (count if max_steps is None else count + 1, *cond(*arrays), *arrays)
 
-    start = (jnp.array(0, jnp.int32), *cond(*init), *init)
+    start = (no_steps(max_steps), *cond(*init), *init)
     _, _, *arrays = lax.while_loop(any_left(max_steps), step, start)
     return arrays

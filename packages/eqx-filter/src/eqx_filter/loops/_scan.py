@@ -1,5 +1,6 @@
 """`scan` of a chosen kind, and `scan_trick`, which compiles a function called many times once."""
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax import lax
 
+from ..shared._jax import zeros_of_rows
+from ..shared._predicates import is_number_or_array
 from ._buffers import is_buffer
 from ._state import State
 from ._while import Kind, while_loop
@@ -38,19 +41,21 @@ def scan(
 
     **Returns:** the last state, and the stacked `ys`.
 
-    **Raises:** `ValueError` for another kind, and for lengths that differ or are not known; what
-    `while_loop` raises.
+    **Raises:** `ValueError` for another kind, for an array in `xs` without an axis, and for lengths
+    that differ or are not known; `TypeError` for a length that is no integer; what `while_loop`
+    raises.
     """
     if kind not in ("lax", "bounded", "checkpointed"):
         message = f"Unrecognised kind of scan {kind!r}: use 'lax', 'bounded' or 'checkpointed'."
         raise ValueError(message)
+    _refuse_scalars(xs)
     if kind == "lax" or checkpoints == "all" or _length(xs, length) == 0:
         return lax.scan(_on_buffers(f, buffers), init, xs, length)
     count = _length(xs, length)
     init, xs = jax.tree.map(jnp.asarray, (init, xs))
     first = jax.tree.map(lambda x: x[0], xs)
     _, one_y = jax.eval_shape(_on_buffers(f, buffers), init, first)
-    ys = jax.tree.map(lambda y: jnp.zeros((count, *y.shape), y.dtype), one_y)
+    ys = jax.tree.map(lambda y: zeros_of_rows(count, y), one_y)
 
     def body(carry: Any) -> Any:
         i, state, ys, xs = carry
@@ -87,12 +92,38 @@ def _on_buffers(f: Callable[..., Any], buffers: Callable[[Any], Any] | None) -> 
 
 def _length(xs: Any, length: int | None) -> int:
     lengths = {x.shape[0] for x in map(jnp.asarray, jax.tree.leaves(xs))}
-    lengths |= set() if length is None else {length}
+    lengths |= set() if length is None else {_checked_length(length)}
     if len(lengths) != 1:
         found = ", ".join(map(str, sorted(lengths))) or "none"
         message = f"`scan` needs one length, that of `xs` or `length`; got {found}."
         raise ValueError(message)
     return lengths.pop()
+
+
+def _checked_length(length: Any) -> int:
+    message = f"`length` must be a number of elements, an integer of at least 0; it is {length!r}."
+    try:
+        length = operator.index(length)
+    except TypeError:
+        raise TypeError(message) from None
+    if length < 0:
+        raise ValueError(message)
+    return length
+
+
+def _refuse_scalars(xs: Any) -> None:
+    if not any(map(_is_scalar, jtu.tree_leaves(xs))):
+        return
+    path = next(path for path, x in jtu.tree_leaves_with_path(xs) if _is_scalar(x))
+    message = (
+        "`scan` goes through the first axis of each array in `xs`; "
+        f"`xs{jtu.keystr(path)}` has shape (). Close over it instead."
+    )
+    raise ValueError(message)
+
+
+def _is_scalar(x: Any) -> bool:
+    return is_number_or_array(x) and jnp.ndim(x) == 0
 
 
 def scan_trick(fn: Callable[[T], T], intermediates: Sequence[Callable[[T], T]], init: T) -> T:

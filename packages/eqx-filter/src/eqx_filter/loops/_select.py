@@ -61,15 +61,12 @@ def _transpose(ct: Any, pred: Any, new: Any, old: Any) -> Any:
 
 def _batch(operands: Any, axes: Any) -> Any:
     size = next(x.shape[a] for x, a in zip(operands, axes, strict=True) if a is not None)
-    pred, new, old = operands
-    new, old = (
-        batching.bdim_at_front(x, a, size) for x, a in zip((new, old), axes[1:], strict=True)
-    )
     if axes[0] is None:
-        return select_if_vmap(pred, new, old), 0
-    pred = batching.bdim_at_front(pred, axes[0], size)
-    pred = jnp.broadcast_to(pred.reshape(-1, *[1] * (new.ndim - 1)), new.shape)
-    return lax.select(pred, new, old), 0
+        new, old = (
+            batching.bdim_at_front(x, a, size) for x, a in zip(operands[1:], axes[1:], strict=True)
+        )
+        return select_if_vmap(operands[0], new, old), 0
+    return jax.vmap(lax.select, axes, axis_size=size)(*operands), 0
 
 
 ad.primitive_jvps[select_if_vmap_p] = _jvp

@@ -4,6 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
+import jax.numpy as jnp
+import numpy as np
+
 from . import _bounded, _checkpointed, _lax
 from ._entry import entered
 from ._state import State
@@ -47,21 +50,16 @@ def while_loop(
     **Returns:** the last state. Under `vmap` the loop runs until all members are done, and those
     that are done stay as they are.
 
-    **Raises:** `ValueError` for another kind, for what a kind needs, and if the body returns
-    something else; `TypeError` for a leaf that is no array and for a condition that is not one
-    bool.
+    **Raises:** `ValueError` for another kind, for what a kind needs, for numbers out of range, and
+    if the body returns something else; `TypeError` for a leaf that is no array, for a condition
+    that is not one bool, and for `checkpoints` and `base` that are no numbers.
     """
     if kind not in ("lax", "bounded", "checkpointed"):
         message = (
             f"Unrecognised kind of while loop {kind!r}: use 'lax', 'bounded' or 'checkpointed'."
         )
         raise ValueError(message)
-    if max_steps is not None and type(max_steps) is not int:
-        message = (
-            f"`max_steps` must be a Python integer, a non-negative integer, or None; got "
-            f"{max_steps!r}. A number of steps that is known at run time belongs into `cond_fun`."
-        )
-        raise ValueError(message)
+    max_steps = _checked_steps(max_steps)
     state = State(init_val, buffers)
     loop = traced(cond_fun, body_fun, state)
     if kind == "lax":
@@ -70,9 +68,43 @@ def while_loop(
         if max_steps is None or max_steps < 0:
             message = "kind='bounded' requires `max_steps` to be specified, as a number of steps."
             raise ValueError(message)
+        base = _checked_base(base) if max_steps else 2
         return state.finished(_bounded.run(entered(loop, max_steps), max_steps, base))
     slots = _slots(max_steps, checkpoints)
     return state.finished(_checkpointed.run(entered(loop, max_steps), max_steps, slots))
+
+
+def _checked_steps(max_steps: Any) -> int | None:
+    """The number of steps; of what is below zero, -1."""
+    if max_steps is None:
+        return None
+    if not isinstance(max_steps, int):
+        message = (
+            f"`max_steps` must be a Python integer, a non-negative integer, or None; got "
+            f"{max_steps!r}. A number of steps that is known at run time belongs into `cond_fun`."
+        )
+        raise ValueError(message)
+    most = jnp.iinfo(jnp.result_type(int)).max
+    if max_steps > most:
+        message = (
+            f"`max_steps` must be at most {most}, which is as far as integers go; got {max_steps}. "
+            "Leave it out for no limit, where the kind of loop allows."
+        )
+        raise ValueError(message)
+    return max(max_steps, -1)
+
+
+def _checked_base(base: Any) -> int:
+    """The number of parts of a part.
+
+    **Raises:** `TypeError` if it is no number, and `ValueError` if it is below 2 or between two.
+    """
+    message = f"`base` must be a number of parts, an integer of at least 2; it is {base!r}."
+    if not isinstance(base, (int, float, np.integer, np.floating)):
+        raise TypeError(message)
+    if not base >= 2 or base != int(base):
+        raise ValueError(message)
+    return int(base)
 
 
 def _slots(max_steps: int | None, checkpoints: int | None) -> int:
@@ -86,6 +118,9 @@ def _slots(max_steps: int | None, checkpoints: int | None) -> int:
             message = "kind='checkpointed' needs one of `max_steps` and `checkpoints`."
             raise ValueError(message)
         checkpoints = max(1, math.ceil(math.sqrt(2 * max(max_steps, 0) + 0.25) - 1.5))
+    if not isinstance(checkpoints, (int, float, np.integer, np.floating)):
+        message = f"`checkpoints` must be a number of states, an integer; it is {checkpoints!r}."
+        raise TypeError(message)
     if checkpoints < 1:
         message = f"Must have at least one checkpoint; got `checkpoints={checkpoints!r}`."
         raise ValueError(message)

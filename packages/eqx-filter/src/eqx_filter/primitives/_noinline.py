@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.tree_util as jtu
@@ -89,6 +89,8 @@ def noinline(fn: Callable[..., Any], abstract_fn: Callable[..., Any] | None = No
 class Plain:
     """How a function is called: as it is."""
 
+    by_number: ClassVar[bool] = False
+
     def __call__(self, operands: Any) -> Any:
         fun, args, kwargs = operands
         return fun(*args, **kwargs)
@@ -104,13 +106,18 @@ class Pushforward:
 
     call: Any
 
+    @property
+    def by_number(self) -> bool:
+        """Whether the function is known by its number."""
+        return self.call.by_number
+
     def __call__(self, operands: Any) -> Any:
         primals, tangents = operands
         return filter_jvp(self.call, (primals,), (tangents,))[1]
 
     def shapes(self, operands: Any) -> Any:
         """The output, with structs for arrays."""
-        if traced_number(operands) is not None:
+        if traced_number(self, operands) is not None:
             return filter(self.call.shapes(operands[0]), _is_inexact)
         return filter_eval_shape(_program, self, operands)
 
@@ -120,6 +127,11 @@ class Pullback:
     """The transpose of a call in the operands whose structs it is given."""
 
     call: Any
+
+    @property
+    def by_number(self) -> bool:
+        """Whether the function is known by its number."""
+        return self.call.by_number
 
     def __call__(self, operands: Any) -> Any:
         known, structs, cotangents = operands
@@ -137,14 +149,14 @@ class Pullback:
 
     def shapes(self, operands: Any) -> Any:
         """The output, with structs for arrays."""
-        if traced_number(operands) is not None:
+        if traced_number(self, operands) is not None:
             return jtu.tree_map(_struct, operands[1])
         return filter_eval_shape(_program, self, operands)
 
 
 @filter_jit
 def _program(call: Any, operands: Any) -> Any:
-    number = traced_number(operands)
+    number = traced_number(call, operands)
     return call(operands) if number is None else on_host(_program, call, operands, number)
 
 
@@ -184,7 +196,7 @@ def _transpose(inputs: Any, cotangents: Any) -> Any:
 
 
 def _call(call: Any, operands: Any) -> Any:
-    number = traced_number(operands)
+    number = traced_number(call, operands)
     if isinstance(number, jax.core.Tracer):
         return on_host(_program, call, operands, number)
     return call(operands)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ._difference import first_difference
-from ._predicates import is_none
+from ._jax import let_vary_as, varying_over
+from ._predicates import is_none, is_number_or_array
 
 
 class MisfitError(Exception):
@@ -31,6 +33,18 @@ def leaf_by_leaf(given: Any, like: Any) -> list[Any]:
             raise MisfitError(path, f"one array where there are {count} leaves")
         found += [leaf] * count
     return found
+
+
+def let_vary_too(tangent: Any, like: Any) -> Any:
+    """Let a tangent that is a constant vary under `shard_map` as `like` does, which it is of.
+
+    None and anything else go through.
+    """
+    if tangent is None or not varying_over(jax.typeof(like)):
+        return tangent
+    if not is_number_or_array(tangent) or jax.dtypes.result_type(tangent) == jax.dtypes.float0:
+        return tangent
+    return let_vary_as(jnp.asarray(tangent), jax.typeof(like))
 
 
 def first_other_shape(given: Any, like: Any) -> tuple[Any, str] | None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.core import ShapedArray
 from jax.interpreters import ad
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from ._predicates import is_none
 
@@ -103,8 +103,24 @@ def _kinds(x: Any) -> dict[str, Any]:
 
 
 def zeros_of_aval(aval: Any) -> jax.Array:
-    """Zeros of an abstract value's shape and dtype, which vary as it does."""
-    return let_vary_as(jnp.zeros(aval.shape, aval.dtype), aval)
+    """Zeros of an abstract value's shape and dtype, which are laid out and vary as it does."""
+    return let_vary_as(jnp.zeros(aval.shape, aval.dtype, device=_laid_out(aval)), aval)
+
+
+def zeros_of_rows(count: int, struct: Any) -> jax.Array:
+    """Zeros of shape `(count, *struct.shape)`, each row laid out over a mesh as the struct is."""
+    return jnp.zeros((count, *struct.shape), struct.dtype, device=_laid_out(struct, None))
+
+
+def _laid_out(x: Any, *leading: None) -> NamedSharding | None:
+    """How an abstract value or struct is laid out, with axes in front that are not.
+
+    That is a part of its type where the axes of a mesh are explicit, and else None.
+    """
+    sharding = getattr(x, "sharding", None)
+    if not getattr(getattr(sharding, "mesh", None), "are_all_axes_explicit", False):
+        return None
+    return NamedSharding(sharding.mesh, PartitionSpec(*leading, *sharding.spec))
 
 
 def resized_aval(aval: Any, shape: tuple[int, ...], *, weak_type: bool | None = None) -> Any:
