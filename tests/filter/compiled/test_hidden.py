@@ -1,5 +1,6 @@
 """A warning where an object that is held static has arrays inside."""
 
+import enum
 import functools
 import warnings
 
@@ -125,3 +126,39 @@ def test_nothing_is_said_of_functions_classes_modules_and_the_like(static):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         filter_jit(lambda x, o: x)(X, static)
+
+
+class Settings:
+    def __init__(self, scale):
+        self.scale = scale
+
+
+class OfNoModule(Settings):
+    pass
+
+
+OfNoModule.__module__ = None
+
+
+class Hiding:
+    @property
+    def __dict__(self):
+        raise RuntimeError
+
+
+class Colours(enum.Enum):
+    RED = np.arange(3)
+
+
+@pytest.mark.parametrize(
+    "static",
+    [
+        Settings(np.float32(2)),
+        OfNoModule(2.0),
+        Hiding(),
+        Colours.RED,
+    ],
+    ids=["NumPy scalar", "no module", "no __dict__", "enumeration"],
+)
+def test_what_is_held_safely_or_cannot_be_looked_at_is_no_matter(static):
+    assert filter_jit(lambda held, x: x)(static, jnp.ones(1)) == 1

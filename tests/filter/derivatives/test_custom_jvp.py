@@ -202,3 +202,20 @@ def test_name_and_signature_are_the_function_s():
     wrapped = filter_custom_jvp(function)
     assert (wrapped.__name__, wrapped.__doc__) == ("function", "Documented.")
     assert wrapped.fn is wrapped.__wrapped__ is function
+
+
+def test_a_number_that_is_returned_may_have_a_tangent():
+    @filter_custom_jvp
+    def function(x):
+        return {"number": 2.0, "name": "a"}
+
+    @function.def_jvp
+    def _(primals, tangents):
+        return {"number": 2.0, "name": "a"}, {"number": 3.0 * tangents[0], "name": None}
+
+    out = function(jnp.array(1.0))
+    assert out == {"number": 2.0, "name": "a"}
+    assert type(out["number"]) is float
+    _, tangent = jax.jvp(lambda x: x * function(x)["number"], (1.0,), (1.0,))
+    assert tangent == 5.0
+    assert jax.jit(jax.grad(lambda x: x * function(x)["number"]))(1.0) == 5.0

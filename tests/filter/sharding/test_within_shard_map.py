@@ -12,6 +12,8 @@ from eqx_filter import (
     error_if,
     filter_checkpoint,
     filter_cond,
+    filter_custom_jvp,
+    filter_custom_vjp,
     filter_fori_loop,
     filter_jit,
     filter_scan,

@@ -1,5 +1,6 @@
 """Arrays that a program does not see, since they are inside of what is held static."""
 
+import enum
 import itertools
 import types
 import weakref
@@ -7,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax.tree_util as jtu
+import numpy as np
 
 from eqx_pytree import warn_user
 
 from ..shared._predicates import ARRAY_TYPES
 
-_SEEN_THROUGH = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+_SEEN_THROUGH = (type, enum.Enum, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
 _LIBRARIES = ("jax", "jaxlib", "numpy", "builtins")
 _MOST_LEAVES = 1000
 """Of one attribute that are looked at."""
@@ -27,9 +29,7 @@ def warn_of_hidden_arrays(
     for place, leaf in enumerate(static):
         held = leaf.__self__ if isinstance(leaf, types.MethodType) else leaf
         kind = type(held)
-        if isinstance(held, _SEEN_THROUGH) or kind in _told or _is_of_a_library(kind):
-            continue
-        attribute = next(_arrays_in(held), None)
+        attribute = _hidden_array(held)
         if attribute is None:
             continue
         _told.add(kind)
@@ -49,8 +49,22 @@ def warn_of_hidden_arrays(
         warn_user(message)
 
 
+def _hidden_array(held: Any) -> str | None:
+    """Where in an object the first array is, if users are to be told of it.
+
+    Whatever such an object raises when it is looked at, a program can hold it.
+    """
+    try:
+        kind = type(held)
+        if isinstance(held, _SEEN_THROUGH) or kind in _told or _is_of_a_library(kind):
+            return None
+        return next(_arrays_in(held), None)
+    except Exception:
+        return None
+
+
 def _is_of_a_library(kind: type) -> bool:
-    return kind.__module__.split(".")[0] in _LIBRARIES
+    return str(kind.__module__).split(".")[0] in _LIBRARIES
 
 
 def _arrays_in(instance: Any) -> Iterator[str]:
@@ -73,11 +87,13 @@ def _attributes(instance: Any) -> Iterator[tuple[str, Any]]:
 
 def _path_of_array(tree: Any) -> str | None:
     """Where in a PyTree the first array is, if one of the first leaves is any."""
-    try:
-        leaves = itertools.islice(jtu.tree_leaves(tree), _MOST_LEAVES)
-        if any(isinstance(leaf, ARRAY_TYPES) for leaf in leaves):
-            paths = jtu.tree_flatten_with_path(tree)[0]
-            return next(jtu.keystr(path) for path, leaf in paths if isinstance(leaf, ARRAY_TYPES))
-    except Exception:
-        pass
-    return None
+    leaves = itertools.islice(jtu.tree_leaves(tree), _MOST_LEAVES)
+    if not any(map(_is_changeable, leaves)):
+        return None
+    paths = jtu.tree_flatten_with_path(tree)[0]
+    return next(jtu.keystr(path) for path, leaf in paths if _is_changeable(leaf))
+
+
+def _is_changeable(leaf: Any) -> bool:
+    """Whether it is an array; a NumPy scalar is a number, which no one changes or trains."""
+    return isinstance(leaf, ARRAY_TYPES) and not isinstance(leaf, np.generic)

@@ -86,10 +86,13 @@ class filter_custom_jvp:  # noqa: N801
             )
             raise AttributeError(message)
         rule = self.rule
+        numbers: list[Any] = []
 
         def of_arrays(packed: Packed) -> Packed:
             fn, args, kwargs = packed.unpack()
-            return pack(fn(*args, **kwargs))
+            out = fn(*args, **kwargs)
+            numbers[:] = [leaf if _is_number(leaf) else None for leaf in jtu.tree_leaves(out)]
+            return pack(_with_arrays_for_numbers(out))
 
         def rule_of_arrays(primals: tuple[Packed], tangents: tuple[Packed]) -> Any:
             [packed], [moved] = primals, tangents
@@ -103,7 +106,28 @@ class filter_custom_jvp:  # noqa: N801
         run = jax.custom_jvp(of_arrays)
         run.defjvp(rule_of_arrays, symbolic_zeros=True)
         with naming_closed_over(self.fn, rule):
-            return run(pack((self.fn, args, kwargs))).unpack()
+            out = run(pack((self.fn, args, kwargs))).unpack()
+        return _with_known_numbers(out, numbers) if any(map(_is_number, numbers)) else out
+
+
+def _with_arrays_for_numbers(tree: Any) -> Any:
+    """Give each floating or complex number as an array, since a rule may give it a tangent."""
+    return jtu.tree_map(lambda leaf: jnp.asarray(leaf) if _is_number(leaf) else leaf, tree)
+
+
+def _with_known_numbers(tree: Any, numbers: list[Any]) -> Any:
+    """Give the numbers again that a function returned, where nothing was traced."""
+    leaves, structure = jtu.tree_flatten(tree)
+    pairs = zip(leaves, numbers, strict=True)
+    return structure.unflatten(
+        leaf if number is None or isinstance(leaf, jax.core.Tracer) else number
+        for leaf, number in pairs
+    )
+
+
+def _is_number(leaf: Any) -> bool:
+    """Whether it is a number of Python's that can have a tangent."""
+    return type(leaf) in (float, complex)
 
 
 def _or_zeros(tangent: Any, primal: Any) -> Any:
@@ -142,6 +166,7 @@ def _packed_pair(rule: Any, returned: Any) -> tuple[Packed, Packed]:
     misshapen = first_other_shape(tangents, out)
     if misshapen is not None:
         raise TypeError(_misfit(rule, *misshapen))
+    out = _with_arrays_for_numbers(out)
     packed = pack(out)
     found = [
         zero_from_primal(leaf, symbolic_zeros=True)
