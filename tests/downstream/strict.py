@@ -50,7 +50,7 @@ def failure(call: Callable[[], Any], checks: contextlib.AbstractContextManager) 
 
 
 def is_chosen(package: str, name: str, names: list[str], *, everything: bool) -> bool:
-    """Say whether a program is to be run: it is named itself, or its package is and it is CHOSEN."""
+    """Say whether to run a program: it is named itself, or its package is and it is CHOSEN."""
     if f"{package}.{name}" in names:
         return True
     named = run.is_chosen(f"{package}.{name}", names)
@@ -64,6 +64,10 @@ def failures(names: list[str], *, everything: bool) -> Iterator[str]:
         if names and not any(name.split(".")[0] == package for name in names):
             continue
         module = importlib.import_module(f"{programs.__name__}.{package}{run.SUFFIX}")
+        missing = set(CHOSEN.get(package, [])) - module.PROGRAMS.keys()
+        if missing:
+            message = f"CHOSEN names programs that are not there: {sorted(missing)}."
+            raise ValueError(message)
         for name, program in module.PROGRAMS.items():
             if not is_chosen(package, name, names, everything=everything):
                 continue
