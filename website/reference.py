@@ -23,7 +23,7 @@ PACKAGES = {
 """Import names and distributions, each after those that it stands on."""
 
 PUBLIC = ["eqx_pytree", "eqx_filter", "eqx_filter.loops", "eqx_filter.primitives"]
-PUBLIC += ["eqx_filter.debug", "eqx_nn"]
+PUBLIC += ["eqx_filter.debug", "eqx_nn", "eqx_nn.testing"]
 """Where names are imported from; of two such places the first is told."""
 
 FACES = ["equinox", "equinox.nn", "equinox.internal", "equinox.debug"]
