@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import eqx_nn as nn
-from eqx_nn.testing import check_layer
+from eqx_nn.testing import CHECKS, check_layer
 from eqx_pytree import Module, field
 
 KEY = jax.random.key(0)
@@ -127,7 +127,11 @@ class Unpicklable(Scaled):
 FAULTS = [
     (Counting, "repeat", "a second call and the first differ at `out`: by up to 1"),
     (KnowsWhetherTraced, "jit", "`filter_jit` and a call differ at `out`: by up to 1"),
-    (WrongDerivative, "gradient", "the gradient has .* along a random direction, a central"),
+    (
+        WrongDerivative,
+        "gradient",
+        "forward mode and central differences along",
+    ),
     (Widens, "dtypes", "of bfloat16, `out` has dtype float32"),
     (Promotes, "promotion", "TypePromotionError"),
     (Unpicklable, "pickle", "pickle"),
@@ -141,6 +145,109 @@ def test_finds(kind, check, told):
         check_layer(kind(), x(3))
     if kind in (WrongDerivative, Unpicklable, Promotes):
         check_layer(kind(), x(3), leave_out=[check])
+
+
+class Applied(Module):
+    """A layer that is a function of its scale and the input."""
+
+    function: object = field(static=True)
+    scale: jax.Array = field(converter=jnp.asarray, default=2.0)
+
+    def __call__(self, x):
+        return self.function(self.scale, x)
+
+
+def with_rule(function, rule):
+    ruled = jax.custom_jvp(function)
+    ruled.defjvp(lambda primals, tangents: (function(*primals), rule(*primals, *tangents)))
+    return ruled
+
+
+def reverse_only(function, pull_back):
+    ruled = jax.custom_vjp(function)
+    ruled.defvjp(lambda x: (function(x), x), lambda x, cotangent: (pull_back(x, cotangent),))
+    return ruled
+
+
+MATRIX = jnp.arange(9.0).reshape(3, 3)
+TRANSPOSED = with_rule(lambda x: MATRIX @ x, lambda x, t: MATRIX.T @ t)
+TOO_STEEP = with_rule(jnp.sin, lambda x, t: 1.1 * jnp.cos(x) * t)
+ONLY_BACKWARD = reverse_only(jnp.sin, lambda x, ct: jnp.cos(x) * ct)
+WRONG_BACKWARD = reverse_only(jnp.sin, lambda x, ct: 2 * jnp.cos(x) * ct)
+
+
+@jax.custom_batching.custom_vmap
+def of_first(x):
+    return 2 * x
+
+
+@of_first.def_vmap
+def of_first_for_all(axis_size, in_batched, x):
+    return jnp.broadcast_to(2 * x[:1], x.shape), True
+
+
+def is_traced(x):
+    return isinstance(x, jax.core.Tracer)
+
+
+WRONG = {
+    "a transposed Jacobian": (lambda w, x: TRANSPOSED(x), x(3), "gradient"),
+    "a gradient a little too steep": (lambda w, x: w * TOO_STEEP(x), x(64, 64), "gradient"),
+    "one of a small part": (
+        lambda w, x: jnp.concatenate([1e3 * x, TOO_STEEP(w)[None]]),
+        x(3),
+        "gradient",
+    ),
+    "one backwards": (lambda w, x: w * WRONG_BACKWARD(x), x(3), "gradient"),
+    "beside infinity": (
+        lambda w, x: jnp.append((7 if is_traced(x) else 2) * w * x, -jnp.inf),
+        x(3),
+        "jit",
+    ),
+    "an integer": (lambda w, x: jnp.int32(100_000) + 50 * is_traced(x), x(3), "jit"),
+    "a rule for batches": (lambda w, x: of_first(x), jnp.array([1, 2]), "vmap"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_finds_what_is_wrong_in_a_corner(name):
+    function, given, check = WRONG[name]
+    with pytest.raises(AssertionError, match=f"`{check}`: "):
+        check_layer(Applied(function), given, leave_out=CHECKS.keys() - {check})
+
+
+def test_finds_a_tracer_that_is_kept():
+    kept = []
+
+    def keep(w, x):
+        kept.append(w * x)
+        return kept[-1]
+
+    with pytest.raises(AssertionError, match=r"`repeat`: .*Leaked"):
+        check_layer(Applied(keep), x(3), leave_out=CHECKS.keys() - {"repeat"})
+
+
+RIGHT = {
+    "a kink": (lambda w, x: jax.nn.relu(w * x), jnp.arange(3.0)),
+    "ties": (lambda w, x: w * x.max(), jnp.ones(4)),
+    "no forward mode": (lambda w, x: w * ONLY_BACKWARD(x), x(3)),
+    "no reverse mode": (
+        lambda w, x: jax.lax.while_loop(lambda c: c.sum() < 10, lambda c: 2 * c + w, x),
+        jnp.ones(3),
+    ),
+    "a mask": (lambda w, x: jnp.where(x > 0, w * x, -jnp.inf), x(3)),
+    "complex numbers": (lambda w, x: abs(w * x) + (jnp.conj(x) * w).real, x(3) + 1j * x(3)),
+    "no arrays": (lambda w, i: w[i] if w.ndim else w * i, 3),
+    "integers alone": (lambda w, x: x + 1, jnp.arange(3)),
+    "nothing": (lambda w, x: w * x, jnp.zeros((0, 3))),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_layers_pass(name):
+    function, given = RIGHT[name]
+    asked = {"jit", "vmap", "scan", "gradient", "sharding"}
+    check_layer(Applied(function), given, leave_out=CHECKS.keys() - asked)
 
 
 def test_finds_what_vmap_and_scan_cannot_do():

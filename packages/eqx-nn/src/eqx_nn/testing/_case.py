@@ -46,7 +46,7 @@ class Case:
     def batch(self) -> list[jax.Array]:
         """Give the arrays of the inputs, each with examples along a new first axis.
 
-        The floating ones differ from example to example; integers and keys are the same in each.
+        They differ from example to example.
         """
         return [self._several(it) for it in self._arrays_and_rest[0]]
 
@@ -89,33 +89,28 @@ class Case:
 
         return jax.tree.map(cast, self.arrays)
 
-    def direction(self, tree: Any) -> Any:
-        """Give arrays of the shapes and dtypes of a tree's, of random numbers; always the same."""
-        leaves, structure = jax.tree.flatten(tree)
-        keys = jax.random.split(jax.random.key(0), max(len(leaves), 1))
-        drawn = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=False)]
-        return structure.unflatten(drawn)
-
     def _several(self, array: Any) -> jax.Array:
-        examples = jnp.stack([jnp.asarray(array)] * _BATCH)
-        if not jnp.issubdtype(examples.dtype, jnp.inexact):
-            return examples
-        factors = jnp.linspace(1.0, 0.5, _BATCH).astype(examples.dtype)
-        return examples * factors.reshape(-1, *[1] * (examples.ndim - 1))
+        return jnp.stack([_another(jnp.asarray(array), i) for i in range(_BATCH)])
 
 
-def floating(tree: Any) -> Any:
-    """Give the floating and complex arrays of a tree, None elsewhere."""
-
-    def is_floating(leaf: Any) -> bool:
-        return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)
-
-    return eqx.filter(tree, is_floating)
+def _another(array: jax.Array, number: int) -> jax.Array:
+    """Give an array like it: keys folded, numbers scaled and shifted, integers in another order."""
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        fold = jnp.vectorize(lambda key: jax.random.fold_in(key, number))
+        return fold(array) if array.ndim == 0 else jax.vmap(fold)(array)
+    if jnp.issubdtype(array.dtype, jnp.inexact):
+        return array * jnp.asarray(1 - number / 4, array.dtype) + jnp.asarray(
+            number / 8, array.dtype
+        )
+    return jnp.roll(array.ravel(), number).reshape(array.shape)
 
 
 def agree(ours: str, xs: Any, theirs: str, ys: Any, rtol: float) -> None:
     """Raise `AssertionError` at the first leaf where two ways to compute the same differ."""
-    xs, ys = eqx.filter(xs, eqx.is_array), eqx.filter(ys, eqx.is_array)
+    (xs, others), (ys, rest) = (eqx.partition(it, eqx.is_array) for it in (xs, ys))
+    if jax.tree.leaves(others) != jax.tree.leaves(rest):
+        message = f"{ours} and {theirs} differ in what is no array."
+        raise AssertionError(message)
     if jax.tree.structure(xs) != jax.tree.structure(ys):
         message = f"{ours} gives another structure than {theirs}."
         raise AssertionError(message)
@@ -132,11 +127,15 @@ def _difference(x: Any, y: Any, rtol: float) -> str:
         return f"{x.dtype} of shape {x.shape}, and {y.dtype} of shape {y.shape}"
     if jnp.issubdtype(y.dtype, jax.dtypes.extended):
         x, y = jax.random.key_data(x), jax.random.key_data(y)
+    if not jnp.issubdtype(y.dtype, jnp.inexact):
+        return "" if np.array_equal(x, y) else "in integers, booleans or keys"
     x, y = np.asarray(x, complex), np.asarray(y, complex)
-    allowed = rtol * np.max(np.abs(y), initial=0.0)
-    if np.allclose(x, y, rtol=0, atol=allowed, equal_nan=True):
-        return ""
-    return f"by up to {np.nanmax(np.abs(x - y)):.3g}, where {allowed:.3g} is allowed"
+    is_finite = np.isfinite(y)
+    if not np.array_equal(x[~is_finite], y[~is_finite], equal_nan=True):
+        return "in where they are infinite or NaN"
+    error = np.max(np.abs(x[is_finite] - y[is_finite]), initial=0.0)
+    allowed = rtol * np.max(np.abs(y[is_finite]), initial=0.0)
+    return "" if error <= allowed else f"by up to {error:.3g}, where {allowed:.3g} is allowed"
 
 
 def same(what: str, x: Any, y: Any) -> None:
