@@ -12,8 +12,6 @@ from typing import Any
 import jax.tree_util as jtu
 import numpy as np
 
-from eqx_pytree import Module
-
 from ..shared._packed import Layout
 
 
@@ -50,16 +48,22 @@ def own(value: Any) -> Any:
 
 
 def _with_own_values(tree: Any) -> Any:
-    """The tree, with copies of what Modules in it hold in static fields."""
+    """The tree, with copies of what dataclasses in it hold in static fields."""
 
     def of_node(node: Any) -> Any:
-        if not isinstance(node, Module) or not dataclasses.is_dataclass(node):
+        static = _static_fields(node)
+        if not static:
             return node
-        held = vars(node)
-        static = {field.name for field in dataclasses.fields(node) if field.metadata.get("static")}
         found = object.__new__(type(node))
-        for name, value in held.items():
+        for name, value in vars(node).items():
             vars(found)[name] = own(value) if name in static else _with_own_values(value)
         return found
 
-    return jtu.tree_map(of_node, tree, is_leaf=lambda node: isinstance(node, Module))
+    return jtu.tree_map(of_node, tree, is_leaf=lambda node: bool(_static_fields(node)))
+
+
+def _static_fields(node: Any) -> set[str]:
+    """The fields that JAX holds static, of an instance of a dataclass that has a `__dict__`."""
+    if isinstance(node, type) or not (dataclasses.is_dataclass(node) and hasattr(node, "__dict__")):
+        return set()
+    return {field.name for field in dataclasses.fields(node) if field.metadata.get("static")}
