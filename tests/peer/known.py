@@ -5,6 +5,7 @@ difference that no entry explains is a bug of ours.
 """
 
 from entries import each
+from known_gradients import GRADIENTS
 from known_layers import LAYERS
 from known_toolkit import TOOLKIT
 
@@ -116,6 +117,7 @@ KNOWN: dict[str, tuple[str, str]] = {
         "spelling",
         "`bias=` is a parameter.",
     ),
+    **GRADIENTS,
     "layers.dropout[deterministic]": ("spelling", "The peer warns."),
     "layers.dropout[deterministic at call]": ("spelling", "The peer warns."),
     "layers.dropout[p of 2]": ("wrong", "The peer takes 2 for a probability."),
@@ -220,6 +222,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     **each("runtime_errors.index", BAD_INDICES, "refused", INDEX),
     **each("runtime_errors.index_known_while_tracing", BAD_INDICES, "refused", INDEX),
     "runtime_errors.index_that_passes[float]": ("refused", INDEX),
+    "runtime_errors.kinds": ("beyond", "One clause catches both kinds of failed checks."),
     "runtime_errors.tree_that_fails[bfloat16, nan]": ("wrong", "The peer leaves bfloat16 alone."),
     **each(
         "runtime_errors.transformed",

@@ -20,6 +20,7 @@ TOOLKIT: dict[str, tuple[str, str]] = {
     "filtered_primitives.bind[jit]": ("refused", ASSERTED),
     "vprims.call[grad vmap shared]": ("beyond", "The peer stumbles over its own batching."),
     "vprims.call[no transpose]": ("refused", ASSERTED),
+    "noinline.call[abstract_fn, jit]": ("beyond", "A function may hold a NumPy array."),
     "noinline.call[static outputs, jit]": (
         "beyond",
         "In programs, the peer's `noinline` returns arrays alone.",
