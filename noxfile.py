@@ -251,7 +251,8 @@ def coming_from(session: nox.Session) -> None:
     """Run the pages that have one model here and in NNX, Haiku, PyTorch and Keras."""
     needed = group("test", "examples", "coming-from")
     session.install(*package_paths(editable=False), *needed)
-    session.run("pytest", *folders("docs"), "-k", "coming_from", *session.posargs)
+    inside_keras = ["-W", "ignore:__array__ implementation:DeprecationWarning"]
+    session.run("pytest", *folders("docs"), "-k", "coming_from", *inside_keras, *session.posargs)
 
 
 @nox.session
