@@ -170,6 +170,12 @@ def folders(*names: str) -> list[str]:
     return [str(ROOT / "tests" / name) for name in names]
 
 
+def run_own_tests(session: nox.Session, package: str, *arguments: str) -> None:
+    """Run the tests of one package on what is installed, away from the sources."""
+    session.chdir(session.create_tmp())
+    session.run(*PYTEST, *folders(package.removeprefix("eqx-")), *arguments)
+
+
 def ask(session: nox.Session, script: str, *arguments: str) -> str:
     """Give what a script prints in the session's environment."""
     told = session.run("python", "-c", script, *arguments, silent=True, log=False)
@@ -304,9 +310,7 @@ def release(session: nox.Session) -> None:
     wheels = [str(built(session, name)[".whl"]) for name in closure(package)]
     session.install(*wheels, *group("test"))
     [version] = versions(session, [package])
-    tests = str(ROOT / "tests" / package.removeprefix("eqx-"))
-    session.chdir(session.create_tmp())
-    session.run(*PYTEST, tests)
+    run_own_tests(session, package)
     shutil.copytree(Path(wheels[-1]).parent, DIST, dirs_exist_ok=True)
     session.log(f"Commit, then: git tag {version.replace('==', '-v')}")
 
@@ -331,9 +335,7 @@ def floors(session: nox.Session, package: str) -> None:
     session.install(*group("dist"))
     lowest = [released(session, name, version) for name, version in floors_of(package).items()]
     session.install(wheel(package), *lowest, *group("test"))
-    session.chdir(session.create_tmp())
-    folder = ROOT / "tests" / package.removeprefix("eqx-")
-    session.run(*PYTEST, str(folder), *session.posargs)
+    run_own_tests(session, package, *session.posargs)
 
 
 def released(session: nox.Session, package: str, version: str) -> str:
@@ -362,10 +364,8 @@ def isolated(session: nox.Session, package: str) -> None:
     allowed = closure(package)
     undeclared = [module_name(name) for name in DEPENDENCIES if name not in allowed]
     session.install(*map(wheel, allowed), *group("test"))
-    session.chdir(session.create_tmp())
     session.run("python", "-I", "-c", REFUSE_IMPORTABLE, *undeclared)
-    folder = ROOT / "tests" / package.removeprefix("eqx-")
-    session.run(*PYTEST, str(folder), *session.posargs)
+    run_own_tests(session, package, *session.posargs)
 
 
 @nox.session(venv_backend="venv", requires=["dist"])
