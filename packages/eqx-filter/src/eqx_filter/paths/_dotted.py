@@ -6,7 +6,7 @@ in `layers.2.weight`. Knows nothing of what is selected.
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 import jax.tree_util as jtu
@@ -43,31 +43,9 @@ def part(key: Any) -> str:
     return escaped(str(key))
 
 
-_known: dict[tuple[Any, ...], str] = {}
-"""Paths by their keys, so that a path is put together once."""
-
-_MOST_KNOWN = 1 << 16
-
-
 def dotted(keys: tuple[Any, ...]) -> str:
     """The path that JAX gives as a row of keys."""
-    return _known.get(keys) or _put_together(keys)
-
-
-def _put_together(keys: tuple[Any, ...]) -> str:
-    path = ".".join(map(part, keys))
-    if all(map(_is_its_text, keys)):
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        _known[keys] = path
-    return path
-
-
-def _is_its_text(key: Any) -> bool:
-    """Whether keys that equal this one have its part: `1` and `True` are equal."""
-    return type(key) in (jtu.GetAttrKey, jtu.SequenceKey) or (
-        type(key) is jtu.DictKey and type(key.key) is str
-    )
+    return ".".join(map(part, keys))
 
 
 def tree_paths(tree: Any) -> dict[str, Any]:
@@ -86,33 +64,43 @@ def tree_paths(tree: Any) -> dict[str, Any]:
 
     **Raises:** `ValueError` if two leaves have one path: keys such as `1` and `"1"` in one node.
     """
-    pairs = jtu.tree_flatten_with_path(tree)[0]
-    if not pairs:
-        return {}
-    rows, leaves = zip(*pairs, strict=True)
-    names = _of_plain_keys(rows)
-    if names is None:
-        known = _known.get
-        names = [known(keys) or _put_together(keys) for keys in rows]
-    named = dict(zip(names, leaves, strict=True))
-    if len(named) != len(pairs):
-        raise ValueError(_one_path_twice(pairs))
-    return named
+    pairs, structure = jtu.tree_flatten_with_path(tree)
+    paths = _paths_of(structure, pairs)
+    return dict(zip(paths, [leaf for _, leaf in pairs], strict=True))
 
 
-def _of_plain_keys(rows: Sequence[tuple[Any, ...]]) -> list[str] | None:
-    """The paths of leaves in nothing but dicts whose keys can stand as they are, or None.
+_known: dict[Any, list[str]] = {}
+"""The paths of the structures that were asked for last."""
 
-    Keys of dicts are compared slowly, so these are sooner put together than looked up.
-    """
+_MOST_KNOWN = 16
+
+
+def _paths_of(structure: Any, pairs: list[tuple[Any, Any]]) -> list[str]:
     try:
-        names = [".".join([key.key for key in keys]) for keys in rows]
-    except (AttributeError, TypeError):  # another kind of key, or of text
-        return None
-    text = f".{'.'.join(names)}."
-    has_dots = text.count(".") != sum(map(len, rows)) + 1 or ".." in text
-    is_plain = text.replace(".", "").replace("_", "").isalnum()
-    return names if is_plain and not has_dots else None
+        known = _known.get(structure)
+    except Exception:  # what the nodes hold, beside their children, cannot be compared
+        return _put_together(pairs)
+    if known is None:
+        known = _put_together(pairs)
+        if all(_is_its_text(key) for keys, _ in pairs for key in keys):
+            for oldest in list(_known)[: max(0, len(_known) - _MOST_KNOWN + 1)]:
+                _known.pop(oldest, None)
+            _known[structure] = known
+    return known
+
+
+def _put_together(pairs: list[tuple[Any, Any]]) -> list[str]:
+    paths = [dotted(keys) for keys, _ in pairs]
+    if len(set(paths)) != len(paths):
+        raise ValueError(_one_path_twice(pairs))
+    return paths
+
+
+def _is_its_text(key: Any) -> bool:
+    """Whether keys that equal this one have its part: `1` and `True` are equal."""
+    return type(key) in (jtu.GetAttrKey, jtu.SequenceKey) or (
+        type(key) is jtu.DictKey and type(key.key) is str
+    )
 
 
 def _one_path_twice(pairs: list[tuple[Any, Any]]) -> str:
