@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         sharding,
         toolkit,
         tracing,
+        training,
         trees,
     )
     from .batching import *  # noqa: F403 - the names in its `__all__`
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .sharding import *  # noqa: F403
     from .toolkit import *  # noqa: F403
     from .tracing import *  # noqa: F403
+    from .training import *  # noqa: F403
     from .trees import *  # noqa: F403
 
     __all__ += batching.__all__
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     __all__ += sharding.__all__
     __all__ += toolkit.__all__
     __all__ += tracing.__all__
+    __all__ += training.__all__
     __all__ += trees.__all__
 else:
     _HOMES = {
@@ -83,6 +86,9 @@ else:
         ".tracing": (
             "cached_filter_eval_shape clear_caches filter_closure_convert filter_eval_shape "
             "filter_make_jaxpr filter_pure_callback"
+        ),
+        ".training": (
+            "LossScale Optimizer Precision Trainable accumulate all_finite ema trainable"
         ),
         ".trees": (
             "apply_updates combine filter hashable_combine hashable_partition partition "

@@ -7,10 +7,15 @@ from typing import Any
 
 STATIC = "static"
 CONVERTER = "converter"
+TRAINABLE = "trainable"
 
 
 def field(
-    *, converter: Callable[[Any], Any] | None = None, static: bool = False, **kwargs: Any
+    *,
+    converter: Callable[[Any], Any] | None = None,
+    static: bool = False,
+    trainable: bool = True,
+    **kwargs: Any,
 ) -> Any:
     """Describe one field of a `Module`, as `dataclasses.field` does.
 
@@ -20,14 +25,17 @@ def field(
         `__check_init__`; what it returns is stored. Defaults are converted too.
     - `static`: whether the field is part of the tree's structure instead of a child. A static
         value is compared by type and value, and a change of it compiles anew.
+    - `trainable`: False for a buffer: arrays that are no parameters, such as tables and running
+        means. It is told in the field's metadata, for whoever chooses what is trained.
     - `kwargs`: passed on to `dataclasses.field`: `default`, `default_factory`, `init`, `repr`,
         `metadata`, `kw_only`, ...
 
-    **Raises:** `ValueError` if `metadata` already holds `converter` or `static`; `TypeError` for a
-    keyword that `dataclasses.field` does not know.
+    **Raises:** `ValueError` if `metadata` already holds `converter`, `static` or `trainable`, and
+    that is passed too; `TypeError` for a keyword that `dataclasses.field` does not know.
     """
     metadata = dict(kwargs.pop("metadata", None) or {})
-    for name, given in ((CONVERTER, converter is not None), (STATIC, static)):
+    told = {CONVERTER: converter is not None, STATIC: static, TRAINABLE: not trainable}
+    for name, given in told.items():
         if given and name in metadata:
             message = (
                 f"Cannot use metadata with `{name}` already set. "
@@ -38,6 +46,8 @@ def field(
         metadata[CONVERTER] = converter
     if static:
         metadata[STATIC] = True
+    if not trainable:
+        metadata[TRAINABLE] = False
     return dataclasses.field(metadata=metadata, **kwargs)
 
 

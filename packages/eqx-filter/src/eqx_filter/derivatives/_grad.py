@@ -10,16 +10,17 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field, warn_user
 
+from ..paths._selectors import Where
 from ..shared._describe import describe_value
 from ..shared._naming import function_name, named_arguments
 from ..shared._predicates import (
     is_array,
-    is_differentiable,
     is_inexact_array_like,
     is_number_or_array,
 )
 from ..shared._wrapper import Wrapper, check_keywords, wrap
 from ._kinds import note_kinds
+from ._wrt import mask_of
 
 _P = ParamSpec("_P")
 _X = TypeVar("_X")
@@ -102,6 +103,7 @@ class ValueAndGradWrapper(Wrapper):
 
     has_aux: bool = field(static=True)
     gradkwargs: dict[str, Any] = field(static=True)
+    wrt: Any = None
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if not args:
@@ -113,7 +115,8 @@ class ValueAndGradWrapper(Wrapper):
             refuse_undifferentiable(self.fun, out, has_aux=self.has_aux, **self.gradkwargs)
             return out
 
-        mask = [is_differentiable(leaf) for leaf in jtu.tree_leaves(first)]
+        name = "" if self.wrt is None else next(named_arguments(self.fun, args, {}))[0]
+        mask = mask_of(self.wrt, first, name)
         if mask and not any(mask):
             warn_user(_nothing_to_differentiate(self.fun, args))
         return value_and_grad_of_leaves(
@@ -145,6 +148,7 @@ def filter_value_and_grad(
     fun: _Of[_X, _P, _Value],
     *,
     has_aux: Literal[False] = False,
+    wrt: Where | None = None,
     **gradkwargs: Any,
 ) -> _Of[_X, _P, tuple[_Value, _X]]: ...
 
@@ -154,46 +158,60 @@ def filter_value_and_grad(
     fun: _Of[_X, _P, tuple[_Value, _Aux]],
     *,
     has_aux: Literal[True],
+    wrt: Where | None = None,
     **gradkwargs: Any,
 ) -> _Of[_X, _P, tuple[tuple[_Value, _Aux], _X]]: ...
 
 
 @overload
 def filter_value_and_grad(
-    *, has_aux: bool = False, **gradkwargs: Any
+    *, has_aux: bool = False, wrt: Where | None = None, **gradkwargs: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 
 
 def filter_value_and_grad(
-    fun: Callable[..., Any] | None = None, *, has_aux: bool = False, **gradkwargs: Any
+    fun: Callable[..., Any] | None = None,
+    *,
+    has_aux: bool = False,
+    wrt: Where | None = None,
+    **gradkwargs: Any,
 ) -> Any:
     """Make a function that computes the value of `fun` and its gradient.
 
     The gradient is taken with respect to every floating or complex array, JAX's or NumPy's, in
     the first argument, which may be any PyTree. To differentiate several arguments, pass them as a
-    tuple; to differentiate fewer leaves, `partition` first.
+    tuple; to differentiate fewer leaves, pass `wrt`, or `partition` first.
 
     **Arguments:**
 
     - `fun`: a pure function that returns a scalar of shape `()`, floating; or a pair of that and
         any auxiliary output, if `has_aux`. Without it, a decorator is returned.
     - `has_aux`: whether `fun` returns such a pair.
+    - `wrt`: what is differentiated, by a selector over the first argument, or anything that `by`
+        takes: a path, a type, a function, a mask such as `trainable(model)`. No gradient work is
+        done for the rest. Below a node that is selected, other leaves than floating and complex
+        arrays are left out.
     - `gradkwargs`: other arguments of `jax.value_and_grad`, such as `holomorphic`.
 
     **Returns:** a callable that returns `(value, gradient)`, or `((value, aux), gradient)`. The
-    gradient has the structure of the first argument, with None for leaves that are no such arrays;
-    elsewhere its shapes and dtypes.
+    gradient has the structure of the first argument, with None for leaves that are no such arrays,
+    or not selected; elsewhere its shapes and dtypes.
 
     **Raises:** `ValueError` if `argnums` is passed; `TypeError` for a keyword that
-    `jax.value_and_grad` does not have. At a call: `TypeError` without a positional argument, or if
-    `fun` returns anything else.
+    `jax.value_and_grad` does not have. At a call: `TypeError` without a positional argument, if
+    `fun` returns anything else, or if `wrt` names a leaf that has no gradient; `ValueError` if it
+    selects nothing to differentiate.
     """
-    return _make(ValueAndGradWrapper, "filter_value_and_grad", fun, has_aux, gradkwargs)
+    return _make(ValueAndGradWrapper, "filter_value_and_grad", fun, has_aux, gradkwargs, wrt)
 
 
 @overload
 def filter_grad(
-    fun: _Of[_X, _P, Any], *, has_aux: Literal[False] = False, **gradkwargs: Any
+    fun: _Of[_X, _P, Any],
+    *,
+    has_aux: Literal[False] = False,
+    wrt: Where | None = None,
+    **gradkwargs: Any,
 ) -> _Of[_X, _P, _X]: ...
 
 
@@ -202,18 +220,23 @@ def filter_grad(
     fun: _Of[_X, _P, tuple[Any, _Aux]],
     *,
     has_aux: Literal[True],
+    wrt: Where | None = None,
     **gradkwargs: Any,
 ) -> _Of[_X, _P, tuple[_X, _Aux]]: ...
 
 
 @overload
 def filter_grad(
-    *, has_aux: bool = False, **gradkwargs: Any
+    *, has_aux: bool = False, wrt: Where | None = None, **gradkwargs: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 
 
 def filter_grad(
-    fun: Callable[..., Any] | None = None, *, has_aux: bool = False, **gradkwargs: Any
+    fun: Callable[..., Any] | None = None,
+    *,
+    has_aux: bool = False,
+    wrt: Where | None = None,
+    **gradkwargs: Any,
 ) -> Any:
     """Make a function that computes the gradient of `fun`.
 
@@ -223,7 +246,7 @@ def filter_grad(
 
     **Raises:** as `filter_value_and_grad`.
     """
-    return _make(GradWrapper, "filter_grad", fun, has_aux, gradkwargs)
+    return _make(GradWrapper, "filter_grad", fun, has_aux, gradkwargs, wrt)
 
 
 def _make(
@@ -232,6 +255,7 @@ def _make(
     fun: Callable[..., Any] | None,
     has_aux: bool,
     gradkwargs: dict[str, Any],
+    wrt: Where | None,
 ) -> Any:
     if "argnums" in gradkwargs:
         message = (
@@ -240,7 +264,7 @@ def _make(
         )
         raise ValueError(message)
     check_keywords(caller, gradkwargs, GRAD_KEYWORDS)
-    return wrap(caller, wrapper, fun, has_aux, gradkwargs)
+    return wrap(caller, wrapper, fun, has_aux, gradkwargs, wrt)
 
 
 def _no_first_argument(kwargs: dict[str, Any]) -> str:

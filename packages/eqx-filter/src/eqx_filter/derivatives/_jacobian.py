@@ -8,13 +8,15 @@ import jax.tree_util as jtu
 
 from eqx_pytree import field
 
-from ..shared._naming import function_name
+from ..paths._selectors import Where
+from ..shared._naming import function_name, named_arguments
 from ..shared._packed import pack
 from ..shared._predicates import is_array, is_differentiable
 from ..shared._wrapper import Wrapper, wrap
 from ..trees._partition import combine, partition
 from ._kinds import note_kinds
 from ._vjp import split_aux
+from ._wrt import mask_of
 
 
 class JacobianWrapper(Wrapper):
@@ -22,9 +24,10 @@ class JacobianWrapper(Wrapper):
 
     has_aux: bool = field(static=True)
     reverse: bool = field(static=True)
+    wrt: Any = None
 
     def __call__(self, x: Any, /, *args: Any, **kwargs: Any) -> Any:
-        moving, still = partition(x, is_differentiable)
+        moving, still = self._split(x)
         if not jtu.tree_leaves(moving):
             raise ValueError(_nothing_to_differentiate(self.fun, x))
 
@@ -42,8 +45,17 @@ class JacobianWrapper(Wrapper):
             raise
         return (jacobian, aux.unpack()) if self.has_aux else jacobian
 
+    def _split(self, x: Any) -> tuple[Any, Any]:
+        """What is differentiated, and the rest."""
+        if self.wrt is None:
+            return partition(x, is_differentiable)
+        [(name, _), *_] = named_arguments(self.fun, (x,), {})
+        return partition(x, jtu.tree_structure(x).unflatten(mask_of(self.wrt, x, name)))
 
-def filter_jacfwd(fun: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+
+def filter_jacfwd(
+    fun: Callable[..., Any], has_aux: bool = False, *, wrt: Where | None = None
+) -> Callable[..., Any]:
     """Make a function that computes a Jacobian column by column, by forward-mode differentiation.
 
     The Jacobian is taken with respect to every floating array, JAX's or NumPy's, in the first
@@ -54,19 +66,22 @@ def filter_jacfwd(fun: Callable[..., Any], has_aux: bool = False) -> Callable[..
     - `fun`: a pure function that returns a PyTree of arrays; or a pair of that and any auxiliary
         output, if `has_aux`.
     - `has_aux`: whether `fun` returns such a pair.
+    - `wrt`: what is differentiated, as for `filter_value_and_grad`.
 
     **Returns:** a callable that returns the Jacobian, or `(jacobian, aux)`. For each array of the
     output there is a PyTree with the structure of the first argument: `∂out/∂leaf`, of shape
     `out.shape + leaf.shape`, for each floating array, and None for every other leaf.
 
     **Raises:** `TypeError` if `fun` cannot be called. At a call: `ValueError` if the first argument
-    holds no floating array, `TypeError` for complex ones, or if the output holds anything but
-    arrays and numbers.
+    holds no floating array, or `wrt` selects none, `TypeError` for complex ones, or if the output
+    holds anything but arrays and numbers.
     """
-    return wrap("filter_jacfwd", JacobianWrapper, fun, has_aux, False)
+    return wrap("filter_jacfwd", JacobianWrapper, fun, has_aux, False, wrt)
 
 
-def filter_jacrev(fun: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+def filter_jacrev(
+    fun: Callable[..., Any], has_aux: bool = False, *, wrt: Where | None = None
+) -> Callable[..., Any]:
     """Make a function that computes a Jacobian row by row, by reverse-mode differentiation.
 
     Reverse mode suits functions with few outputs.
@@ -74,10 +89,12 @@ def filter_jacrev(fun: Callable[..., Any], has_aux: bool = False) -> Callable[..
     **Arguments**, **Returns**, **Raises:** as `filter_jacfwd`; each array of the output must be
     floating.
     """
-    return wrap("filter_jacrev", JacobianWrapper, fun, has_aux, True)
+    return wrap("filter_jacrev", JacobianWrapper, fun, has_aux, True, wrt)
 
 
-def filter_hessian(fun: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+def filter_hessian(
+    fun: Callable[..., Any], has_aux: bool = False, *, wrt: Where | None = None
+) -> Callable[..., Any]:
     """Make a function that computes second derivatives, forward over reverse.
 
     **Arguments:** as `filter_jacfwd`.
@@ -90,7 +107,7 @@ def filter_hessian(fun: Callable[..., Any], has_aux: bool = False) -> Callable[.
     """
     if not callable(fun):
         return wrap("filter_hessian", JacobianWrapper, fun)
-    return filter_jacfwd(filter_jacrev(fun, has_aux), has_aux)
+    return filter_jacfwd(filter_jacrev(fun, has_aux, wrt=wrt), has_aux, wrt=wrt)
 
 
 def _nothing_to_differentiate(fun: Any, x: Any) -> str:

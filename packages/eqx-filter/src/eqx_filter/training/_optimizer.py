@@ -1,0 +1,151 @@
+"""`Optimizer`: an Optax transformation together with its state and what it trains."""
+
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from eqx_pytree import Module, field
+
+from ..derivatives._wrt import mask_of
+from ..paths._dotted import dotted
+from ..paths._selectors import Where
+from ..shared._difference import first_difference
+from ..shared._predicates import is_none
+from ._trainable import trainable
+
+_Model = TypeVar("_Model")
+
+
+class Optimizer(Module):
+    """Trains the parameters of a model by any Optax transformation.
+
+        opt = Optimizer(optax.adamw(1e-3), model)
+
+        @filter_jit(donate="all")
+        def step(model, opt, x, y):
+            loss, grads = filter_value_and_grad(loss_fn)(model, x, y)
+            model, opt = opt.update(grads, model)
+            return model, opt, loss
+
+    What is not trained has no state, no decay, and comes back as it is. `state` is Optax's state,
+    for a model with None for all that is not trained; the optimizer is a PyTree of its arrays, to
+    be jitted, saved, loaded and sharded as any other.
+    """
+
+    state: Any
+    tx: Any = field(static=True)
+    trained: tuple[bool, ...] = field(static=True)
+    """Which leaves of the model are trained, in order."""
+
+    def __init__(self, tx: Any, model: Any, *, wrt: Where | None = None) -> None:
+        """Make the first state.
+
+        **Arguments:**
+
+        - `tx`: an `optax.GradientTransformation`: something with `init` and `update`.
+        - `model`: any PyTree.
+        - `wrt`: what is trained: a selector over the model, or anything that `by` takes. By default
+            `trainable`, all floating and complex arrays that are no buffers.
+
+        **Raises:** `TypeError` if `tx` has no `init` and `update`, or if `wrt` names an array that
+        has no gradient; `ValueError` if there is nothing to train.
+        """
+        if not (hasattr(tx, "init") and hasattr(tx, "update")):
+            message = (
+                "`tx` of `Optimizer` must be an Optax transformation, with `init` and `update`; it "
+                f"is {tx!r}. Call it first, as in `optax.adam(1e-3)`."
+            )
+            raise TypeError(message)
+        self.tx = tx
+        self.trained = tuple(mask_of(trainable if wrt is None else wrt, model, "model"))
+        self.state = tx.init(self.params(model))
+
+    def params(self, model: _Model) -> _Model:
+        """Give what is trained of a model: a PyTree of its structure, with None for the rest.
+
+        This is what Optax calls `params`. `combine(params, model)` puts it back.
+
+        **Raises:** `ValueError` for a model with another number of leaves.
+        """
+        leaves, structure = jtu.tree_flatten(model)
+        if len(leaves) != len(self.trained):
+            message = (
+                f"The model has {len(leaves)} leaves, and that of which the `Optimizer` was made "
+                f"had {len(self.trained)}. Make an `Optimizer` of this model."
+            )
+            raise ValueError(message)
+        pairs = zip(leaves, self.trained, strict=True)
+        return structure.unflatten([leaf if it else None for leaf, it in pairs])
+
+    def update(self, grads: Any, model: _Model, **extra: Any) -> tuple[_Model, "Optimizer"]:
+        """Take one step.
+
+        **Arguments:**
+
+        - `grads`: a PyTree of the model's structure, with a gradient for each leaf that is trained;
+            what it holds for others is left out.
+        - `model`: the model.
+        - `extra`: for transformations that take more, such as `value`, `grad` and `value_fn` of
+            `optax.lbfgs`. `grad` is of the model's structure, and `value_fn` takes a model.
+
+        **Returns:** the new model and the new optimizer. Leaves that are not trained are the same
+        objects; the others keep their dtypes.
+
+        **Raises:** `ValueError` naming the leaf that lacks a gradient, or where the structure of
+        `grads` differs; what Optax raises.
+        """
+        params = self.params(model)
+        grads = self._gradients("grads", grads, params)
+        if extra.get("grad") is not None:
+            extra["grad"] = self._gradients("grad", extra["grad"], params)
+        if extra.get("value_fn") is not None:
+            extra["value_fn"] = self._of_params(extra["value_fn"], model)
+        updates, state = self.tx.update(grads, self.state, params, **extra)
+        leaves, structure = jtu.tree_flatten(model)
+        changes = structure.flatten_up_to(updates)
+        added = [
+            jnp.asarray(leaf + change).astype(leaf.dtype) if it else leaf
+            for leaf, change, it in zip(leaves, changes, self.trained, strict=True)
+        ]
+        return structure.unflatten(added), self._with_state(state)
+
+    def _with_state(self, state: Any) -> "Optimizer":
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__, state=state)
+        return new
+
+    def _gradients(self, name: str, grads: Any, params: Any) -> Any:
+        """The gradients of what is trained, and None for the rest."""
+        structure = jtu.tree_structure(params, is_leaf=is_none)
+        try:
+            found = structure.flatten_up_to(grads)
+        except ValueError:
+            path, told = first_difference(params, grads, prefix=True, is_leaf=is_none)
+            message = (
+                f"`{name}` must have the structure of the model; at "
+                f"`{name}{jtu.keystr(path)}`: {told}. Take the gradient with respect to the model."
+            )
+            raise ValueError(message) from None
+        wanted = jtu.tree_flatten_with_path(params, is_leaf=is_none)[0]
+        for gradient, (keys, leaf) in zip(found, wanted, strict=True):
+            if leaf is not None and (gradient is None or not jtu.all_leaves([gradient])):
+                message = (
+                    f"`{name}` has no gradient for `{dotted(keys)}`, which the `Optimizer` trains. "
+                    "Give `Optimizer` and the gradient the same `wrt`."
+                )
+                raise ValueError(message)
+        pairs = zip(found, wanted, strict=True)
+        return structure.unflatten([None if leaf is None else it for it, (_, leaf) in pairs])
+
+    def _of_params(self, value_fn: Any, model: Any) -> Any:
+        """A function of a model as one of what is trained of it."""
+        leaves, structure = jtu.tree_flatten(model)
+
+        def of_params(params: Any, *args: Any, **kwargs: Any) -> Any:
+            moved = structure.flatten_up_to(params)
+            pairs = zip(moved, leaves, self.trained, strict=True)
+            merged = structure.unflatten([new if it else leaf for new, leaf, it in pairs])
+            return value_fn(merged, *args, **kwargs)
+
+        return of_params

@@ -1,0 +1,61 @@
+"""`trainable`: the parameters of a model, which are all floating arrays but its buffers."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+
+from ..paths._nodes import Node, nodes_of
+from ..paths._selectors import Selector
+from ..shared._filter_spec import IsLeaf
+from ..shared._predicates import is_differentiable, is_inexact
+
+
+class Trainable(Selector):
+    """Selects the floating and complex arrays of a tree that are in no buffer.
+
+    A buffer is what lies below a field of a dataclass, such as a `Module`, that was declared with
+    `field(trainable=False)`. As any selector it goes together with others by `&`, `|` and `~`.
+    """
+
+    def __call__(self, tree: Any) -> Any:
+        """Make a mask of a tree, any PyTree; of one without parameters, False everywhere."""
+        nodes = nodes_of(tree)
+        pairs = zip(nodes, self._matched(nodes, None), strict=True)
+        return jtu.tree_structure(tree).unflatten([it for node, it in pairs if node.is_leaf])
+
+    def __repr__(self) -> str:
+        return "trainable"
+
+    def _matched(self, nodes: Sequence[Node], is_leaf: IsLeaf) -> list[bool]:
+        buffers: list[bool] = []
+        for node in nodes:
+            above = node.parent >= 0 and buffers[node.parent]
+            buffers.append(above or (node.parent >= 0 and _is_buffer(nodes[node.parent], node)))
+        pairs = zip(nodes, buffers, strict=True)
+        return [node.is_leaf and not buffer and _is_parameter(node.value) for node, buffer in pairs]
+
+
+trainable = Trainable()
+"""The parameters of a model: a selector, and a function from a PyTree to a mask.
+
+    filter_value_and_grad(loss, wrt=trainable & "head")
+    trainable(model)  # True for each floating or complex array that is in no buffer
+
+A buffer is what lies below a field that was declared with `field(trainable=False)`.
+"""
+
+
+def _is_buffer(parent: Node, node: Node) -> bool:
+    key = node.keys[-1]
+    if not (isinstance(key, jtu.GetAttrKey) and dataclasses.is_dataclass(parent.value)):
+        return False
+    spec = type(parent.value).__dataclass_fields__.get(key.name)
+    return spec is not None and spec.metadata.get("trainable", True) is False
+
+
+def _is_parameter(leaf: Any) -> bool:
+    is_struct = isinstance(leaf, jax.ShapeDtypeStruct)
+    return is_differentiable(leaf) or (is_struct and is_inexact(leaf.dtype))
