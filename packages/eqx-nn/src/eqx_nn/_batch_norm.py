@@ -54,6 +54,8 @@ class BatchNorm(StatefulLayer):
     `inference` is a leaf, which `inference_mode` sets.
     """
 
+    __full_precision__ = True
+
     weight: Inexact[Array, " input_size"] | None
     bias: Inexact[Array, " input_size"] | None
     ema_first_time_index: StateIndex | None

@@ -34,6 +34,8 @@ class LayerNorm(Module):
     `bias` as zeros, each of that shape, or is `None`.
     """
 
+    __full_precision__ = True
+
     shape: tuple[int, ...] = field(static=True)
     eps: float = field(static=True)
     use_weight: bool = field(static=True)
@@ -104,6 +106,8 @@ class RMSNorm(Module):
     of that shape, or is `None`.
     """
 
+    __full_precision__ = True
+
     shape: tuple[int, ...] = field(static=True)
     eps: float = field(static=True)
     use_weight: bool = field(static=True)
@@ -165,6 +169,8 @@ class GroupNorm(Module):
     each channel; as many groups as channels are the instance norm of Ulyanov et al. (2016).
     `weight` begins as ones and `bias` as zeros, each of shape `(channels,)`, or is `None`.
     """
+
+    __full_precision__ = True
 
     groups: int = field(static=True)
     channels: int | None = field(static=True)

@@ -62,7 +62,7 @@ class StateIndex(Module, Generic[Value]):
     """
 
     marker: Any = field(static=True)
-    init: Value | _Sentinel
+    init: Value | _Sentinel = field(trainable=False)
 
     def __init__(self, init: Value) -> None:
         """Take the first value of the entry, a PyTree of arrays and numbers."""
@@ -88,6 +88,9 @@ class State:
     """
 
     __slots__ = ("__weakref__", "_state")
+    __full_precision__ = True
+    __trainable__ = False
+
     _state: dict[Any, Any] | _Old
 
     def __init__(self, model: Any) -> None:

@@ -288,15 +288,23 @@ class _Others(Selector):
         return [not it and above[node.parent] for node, it in zip(nodes, near, strict=True)]
 
 
+def is_selector(where: Where) -> bool:
+    """Whether what stands for nodes is no function from a tree to them. Asked at each `tree_at`."""
+    if type(where) is types.FunctionType:
+        return _takes_two(where)
+    return isinstance(where, SELECTORS) or not callable(where)
+
+
 def _takes_two(function: Callable[..., Any]) -> bool:
     """Whether a function takes path and node, and not the tree."""
+    if type(function) is types.FunctionType and not hasattr(function, "__wrapped__"):
+        return function.__code__.co_argcount - len(function.__defaults__ or ()) == 2
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [p for p in parameters if p.kind in kinds and p.default is p.empty]
-    return len(required) == 2
+    return len([p for p in parameters if p.kind in kinds and p.default is p.empty]) == 2
 
 
 def _selects_nothing(selector: Selector, nodes: Sequence[Node]) -> str:

@@ -17,7 +17,8 @@ class Trainable(Selector):
     """Selects the floating and complex arrays of a tree that are in no buffer.
 
     A buffer is what lies below a field of a dataclass, such as a `Module`, that was declared with
-    `field(trainable=False)`. As any selector it goes together with others by `&`, `|` and `~`.
+    `field(trainable=False)`, or below a node whose class has a false `__trainable__`. As any
+    selector it goes together with others by `&`, `|` and `~`.
     """
 
     def __call__(self, tree: Any) -> Any:
@@ -33,7 +34,7 @@ class Trainable(Selector):
         buffers: list[bool] = []
         for node in nodes:
             above = node.parent >= 0 and buffers[node.parent]
-            buffers.append(above or (node.parent >= 0 and _is_buffer(nodes[node.parent], node)))
+            buffers.append(above or _is_buffer(nodes, node))
         pairs = zip(nodes, buffers, strict=True)
         return [node.is_leaf and not buffer and _is_parameter(node.value) for node, buffer in pairs]
 
@@ -48,12 +49,15 @@ A buffer is what lies below a field that was declared with `field(trainable=Fals
 """
 
 
-def _is_buffer(parent: Node, node: Node) -> bool:
-    key = node.keys[-1]
-    if not (isinstance(key, jtu.GetAttrKey) and dataclasses.is_dataclass(parent.value)):
+def _is_buffer(nodes: Sequence[Node], node: Node) -> bool:
+    if not getattr(type(node.value), "__trainable__", True):
+        return True
+    key = node.keys[-1] if node.keys else None
+    above = type(nodes[node.parent].value)
+    if not (isinstance(key, jtu.GetAttrKey) and dataclasses.is_dataclass(above)):
         return False
-    spec = type(parent.value).__dataclass_fields__.get(key.name)
-    return spec is not None and spec.metadata.get("trainable", True) is False
+    specs = {spec.name: spec.metadata for spec in dataclasses.fields(above)}
+    return specs.get(key.name, {}).get("trainable", True) is False
 
 
 def _is_parameter(leaf: Any) -> bool:

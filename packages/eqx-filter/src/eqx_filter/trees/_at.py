@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 
-from ..paths._selectors import SELECTORS, Where, as_function
+from ..paths._selectors import Where, as_function, is_selector
 from ..paths._where import Placeholder, choose, stood_for
 from ..shared._describe import describe
 
@@ -54,7 +54,7 @@ def tree_at(
     if (replace is _UNSET) == (replace_fn is _UNSET):
         message = "Precisely one of `replace` and `replace_fn` must be specified."
         raise ValueError(message)
-    if not callable(where) or isinstance(where, SELECTORS):
+    if is_selector(where):
         where = as_function(where, pytree, is_leaf)
     copy, leaves, structure, nodes, is_sequence = choose(where, pytree, is_leaf)
     replacements = _replacements(replace, nodes, is_sequence, where)
