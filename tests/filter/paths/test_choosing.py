@@ -54,11 +54,15 @@ class TestLabel:
         assert tree_label(TREE, {"encoder": 1, "head": 2})()["name"] is None
 
     def test_a_leaf_without_a_label(self):
-        with pytest.raises(ValueError, match="No rule of `tree_label` selects `head`. Pass `default"):
+        with pytest.raises(
+            ValueError, match=r"No rule of `tree_label` selects `head`\. Pass `default"
+        ):
             tree_label(TREE, {"encoder": 1})
 
     def test_two_rules_for_one_label(self):
-        message = "have the label 'a': `'encoder'` and `'head'`. Make them one: `by\\('encoder'\\) | 'h"
+        message = (
+            "have the label 'a': `'encoder'` and `'head'`. Make them one: `by\\('encoder'\\) | 'h"
+        )
         with pytest.raises(ValueError, match=message):
             tree_label(TREE, {"encoder": "a", "name": "b", "head": "a"})
 

@@ -124,7 +124,9 @@ class TestWayBack:
         tree = model()
         back = from_paths(jax.eval_shape(lambda: tree), tree_paths(tree))
         assert jtu.tree_structure(back) == jtu.tree_structure(tree)
-        assert all(a is b for a, b in zip(jtu.tree_leaves(back), jtu.tree_leaves(tree), strict=True))
+        assert all(
+            a is b for a, b in zip(jtu.tree_leaves(back), jtu.tree_leaves(tree), strict=True)
+        )
 
     def test_other_leaves_of_any_kind(self):
         assert from_paths({"a": 1, "b": [2]}, {"b.0": "x", "a": None}) == {"a": None, "b": ["x"]}
@@ -144,7 +146,7 @@ class TestWayBack:
         like = {"a": 1, "b": 2}
         for leaves, word in (({"a": 5}, "missing"), ({"a": 5, "b": 2, "c": 3}, "unexpected")):
             if strict in (True, word):
-                with pytest.raises(ValueError, match="`leaves` (lacks `b`|has also `c`)"):
+                with pytest.raises(ValueError, match=r"`leaves` (lacks `b`|has also `c`)"):
                     from_paths(like, leaves, strict=strict)
             else:
                 assert from_paths(like, leaves, strict=strict) == {"a": 5, "b": 2}

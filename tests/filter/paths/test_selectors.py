@@ -74,7 +74,10 @@ def test_each_form(where, paths):
 def test_by_a_mask():
     mask = tree_mask(model(), "**.bias")
     assert chosen(mask) == BIASES
-    assert chosen({"a": True, "b": is_array}, {"a": {"c": 1}, "b": [2, np.ones(2)]}) == ["a.c", "b.1"]
+    assert chosen({"a": True, "b": is_array}, {"a": {"c": 1}, "b": [2, np.ones(2)]}) == [
+        "a.c",
+        "b.1",
+    ]
     assert chosen(True, [1, 2]) == ["0", "1"]
     assert chosen(by({"a": np.True_, "b": False}) | "b.0", {"a": 1, "b": [2, 3]}) == ["a", "b.0"]
 
@@ -160,7 +163,7 @@ class TestNothing:
             chosen(int)
 
     def test_of_a_function(self):
-        with pytest.raises(ValueError, match="selects nothing in the `Model`. Its leaves are"):
+        with pytest.raises(ValueError, match=r"selects nothing in the `Model`\. Its leaves are"):
             chosen(lambda path, node: False)
 
     @pytest.mark.parametrize("put", [lambda x: x | "norm", lambda x: x & "norm", lambda x: ~x])
@@ -184,7 +187,7 @@ class TestNothing:
 class TestRefusals:
     @pytest.mark.parametrize("where", [3, {"a": "x"}, 1.5])
     def test_no_selector(self, where):
-        with pytest.raises(TypeError, match="selects no nodes. Pass a path, a type, a function"):
+        with pytest.raises(TypeError, match=r"selects no nodes\. Pass a path, a type, a function"):
             by(where)
 
     def test_a_mask_of_another_structure(self):
@@ -192,7 +195,7 @@ class TestRefusals:
             chosen({"b": True}, {"a": 1})
 
     def test_a_function_that_does_not_return(self):
-        with pytest.raises(ValueError, match="answered `None` for `.*`. Does it `return`"):
+        with pytest.raises(ValueError, match=r"answered `None` for `.*`\. Does it `return`"):
             chosen(lambda path, node: None)
 
     def test_a_filter_of_leaves_is_no_function_to_nodes(self):

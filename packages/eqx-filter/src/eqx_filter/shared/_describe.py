@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ._predicates import is_array
+from ._predicates import ABSTRACT_TOO
 
 
 def describe(function: Callable[..., Any]) -> str:
@@ -22,7 +22,7 @@ def describe(function: Callable[..., Any]) -> str:
 
 def describe_value(value: Any) -> str:
     """Name a value for a message: an array by its shape and dtype, all else by its type."""
-    if is_array(value):
+    if isinstance(value, ABSTRACT_TOO):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     size = f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
     name = type(value).__name__

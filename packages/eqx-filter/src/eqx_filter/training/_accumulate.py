@@ -13,7 +13,7 @@ from ..batching._axes import ARRAYS_FIRST, Axes, resolve
 from ..control_flow import filter_scan
 from ..shared._describe import describe_value
 from ..shared._naming import function_name, leaf_names
-from ..shared._predicates import is_array, is_inexact
+from ..shared._predicates import is_inexact
 from ..shared._wrapper import Wrapper, wrap
 from ..tracing import filter_eval_shape
 from ..trees import combine
@@ -105,11 +105,10 @@ class _Accumulated(Wrapper):
         """Zeros for the sums of what a part gives."""
         for path, leaf in jtu.tree_flatten_with_path(like)[0]:
             if not hasattr(leaf, "dtype") or not is_inexact(leaf.dtype):
-                told = describe_value(leaf) if is_array(leaf) else f"{leaf}"
                 message = (
                     f"`accumulate` gives means; `out{jtu.keystr(path)}` of "
-                    f"`{function_name(self.fun)}` is {told}, which has none. Return nothing but "
-                    "floating arrays."
+                    f"`{function_name(self.fun)}` is {describe_value(leaf)}, which has none. "
+                    "Return nothing but floating arrays."
                 )
                 raise TypeError(message)
         with jax.numpy_dtype_promotion("standard"):

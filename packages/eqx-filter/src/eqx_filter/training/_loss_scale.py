@@ -77,7 +77,7 @@ class LossScale(Module):
         **Raises:** as `Optimizer.update`.
         """
         grads = self.down(grads)
-        is_finite = all_finite(opt.params(grads) if _alike(grads, model) else grads)
+        is_finite = all_finite(opt.gradients(grads, model))
         stepped = opt.update(grads, model, **extra)
         model, opt = _chosen(is_finite, stepped, (model, opt))
         return model, opt, self.adjusted(is_finite)
@@ -105,10 +105,6 @@ def all_finite(tree: Any) -> jax.Array:
     """Say whether all floating and complex arrays of a PyTree are finite: a boolean of shape ()."""
     finite = [jnp.all(jnp.isfinite(it)) for it in jtu.tree_leaves(tree) if is_differentiable(it)]
     return jnp.all(jnp.stack(finite)) if finite else jnp.asarray(True)
-
-
-def _alike(grads: Any, model: Any) -> bool:
-    return jtu.tree_structure(grads).num_leaves == jtu.tree_structure(model).num_leaves
 
 
 def _times(tree: _Tree, factor: Any) -> _Tree:

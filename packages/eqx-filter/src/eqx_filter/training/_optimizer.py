@@ -78,6 +78,33 @@ class Optimizer(Module):
         pairs = zip(leaves, self.trained, strict=True)
         return structure.unflatten([leaf if it else None for leaf, it in pairs])
 
+    def gradients(self, grads: Any, model: Any) -> Any:
+        """Give the gradients of what is trained, with None for the rest.
+
+        **Raises:** as `update`.
+        """
+        params = self.params(model)
+        structure = jtu.tree_structure(params, is_leaf=is_none)
+        try:
+            found = structure.flatten_up_to(grads)
+        except ValueError:
+            path, told = first_difference(params, grads, prefix=True, is_leaf=is_none)
+            message = (
+                "`grads` must have the structure of the model; at "
+                f"`grads{jtu.keystr(path)}`: {told}. Take the gradient with respect to the model."
+            )
+            raise ValueError(message) from None
+        wanted = jtu.tree_flatten_with_path(params, is_leaf=is_none)[0]
+        for gradient, (keys, leaf) in zip(found, wanted, strict=True):
+            if leaf is not None and (gradient is None or not jtu.all_leaves([gradient])):
+                message = (
+                    f"`grads` has no gradient for `{dotted(keys)}`, which the `Optimizer` trains. "
+                    "Give `Optimizer` and the gradient the same `wrt`."
+                )
+                raise ValueError(message)
+        pairs = zip(found, wanted, strict=True)
+        return structure.unflatten([None if leaf is None else it for it, (_, leaf) in pairs])
+
     def update(self, grads: Any, model: _Model, **extra: Any) -> tuple[_Model, "Optimizer"]:
         """Take one step.
 
@@ -95,10 +122,9 @@ class Optimizer(Module):
         **Raises:** `ValueError` naming the leaf that lacks a gradient, or where the structure of
         `grads` differs; what Optax raises.
         """
-        params = self.params(model)
-        grads = self._gradients("grads", grads, params)
+        params, grads = self.params(model), self.gradients(grads, model)
         if extra.get("grad") is not None:
-            extra["grad"] = self._gradients("grad", extra["grad"], params)
+            extra["grad"] = self.gradients(extra["grad"], model)
         if extra.get("value_fn") is not None:
             extra["value_fn"] = self._of_params(extra["value_fn"], model)
         updates, state = self.tx.update(grads, self.state, params, **extra)
@@ -114,29 +140,6 @@ class Optimizer(Module):
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__, state=state)
         return new
-
-    def _gradients(self, name: str, grads: Any, params: Any) -> Any:
-        """The gradients of what is trained, and None for the rest."""
-        structure = jtu.tree_structure(params, is_leaf=is_none)
-        try:
-            found = structure.flatten_up_to(grads)
-        except ValueError:
-            path, told = first_difference(params, grads, prefix=True, is_leaf=is_none)
-            message = (
-                f"`{name}` must have the structure of the model; at "
-                f"`{name}{jtu.keystr(path)}`: {told}. Take the gradient with respect to the model."
-            )
-            raise ValueError(message) from None
-        wanted = jtu.tree_flatten_with_path(params, is_leaf=is_none)[0]
-        for gradient, (keys, leaf) in zip(found, wanted, strict=True):
-            if leaf is not None and (gradient is None or not jtu.all_leaves([gradient])):
-                message = (
-                    f"`{name}` has no gradient for `{dotted(keys)}`, which the `Optimizer` trains. "
-                    "Give `Optimizer` and the gradient the same `wrt`."
-                )
-                raise ValueError(message)
-        pairs = zip(found, wanted, strict=True)
-        return structure.unflatten([None if leaf is None else it for it, (_, leaf) in pairs])
 
     def _of_params(self, value_fn: Any, model: Any) -> Any:
         """A function of a model as one of what is trained of it."""
