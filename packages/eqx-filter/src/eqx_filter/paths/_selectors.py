@@ -62,11 +62,11 @@ class Selector:
         return f"{_selects_nothing(self, nodes)} {_listed('Its leaves are', paths)}"
 
 
-Where = str | type | types.UnionType | Selector | Callable[..., Any] | Any
-"""What selects nodes: see `by`."""
-
-SELECTORS = (str, type, types.UnionType, Selector)
+Chooser = str | type | types.UnionType | Selector
 """What selects nodes and is no function from a tree to nodes, nor a mask."""
+
+Where = Chooser | Callable[..., Any] | Any
+"""What selects nodes: see `by`."""
 
 
 def by(where: Where) -> Selector:
@@ -292,7 +292,7 @@ def is_selector(where: Where) -> bool:
     """Whether what stands for nodes is no function from a tree to them. Asked at each `tree_at`."""
     if type(where) is types.FunctionType:
         return _takes_two(where)
-    return isinstance(where, SELECTORS) or not callable(where)
+    return isinstance(where, Chooser) or not callable(where)
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:

@@ -1,5 +1,7 @@
 """`LossScale`: gradients in few bits, kept from vanishing and from overflowing."""
 
+from __future__ import annotations
+
 from typing import Any, TypeVar
 
 import jax
@@ -66,7 +68,7 @@ class LossScale(Module):
 
     def update(
         self, opt: Optimizer, grads: Any, model: _Tree, **extra: Any
-    ) -> tuple[_Tree, Optimizer, "LossScale"]:
+    ) -> tuple[_Tree, Optimizer, LossScale]:
         """Take one step of an optimizer, or none if a gradient is not finite.
 
         **Arguments:** as `Optimizer.update`, for gradients of the loss that `up` gave.
@@ -82,7 +84,7 @@ class LossScale(Module):
         model, opt = _chosen(is_finite, stepped, (model, opt))
         return model, opt, self.adjusted(is_finite)
 
-    def adjusted(self, is_finite: Any) -> "LossScale":
+    def adjusted(self, is_finite: Any) -> LossScale:
         """Give the scale after a step whose gradients were finite, or not.
 
         **Arguments:** `is_finite`, a boolean of shape ().

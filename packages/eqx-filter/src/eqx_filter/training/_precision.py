@@ -1,5 +1,7 @@
 """`Precision`: a function computed in another floating dtype than its arguments are kept in."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 

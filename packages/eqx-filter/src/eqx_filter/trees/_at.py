@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 
-from ..paths._selectors import Where, as_function, is_selector
+from ..paths._selectors import Chooser, as_function, is_selector
 from ..paths._where import Placeholder, choose, stood_for
 from ..shared._describe import describe
 
@@ -23,7 +23,7 @@ _UNSET: Any = _Unset()
 
 
 def tree_at(
-    where: Callable[[_Tree], Any] | Where,
+    where: Callable[[_Tree], Any] | Chooser,
     pytree: _Tree,
     replace: Any = _UNSET,
     replace_fn: Callable[[Any], Any] = _UNSET,
