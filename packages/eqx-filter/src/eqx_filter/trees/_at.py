@@ -1,7 +1,7 @@
 """`tree_at`: a PyTree with some of its nodes replaced."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import jax.tree_util as jtu
 
@@ -22,8 +22,28 @@ class _Unset:
 _UNSET: Any = _Unset()
 
 
+@overload
 def tree_at(
-    where: Callable[[_Tree], Any] | Chooser,
+    where: Callable[[_Tree], Any],
+    pytree: _Tree,
+    replace: Any = ...,
+    replace_fn: Callable[[Any], Any] = ...,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> _Tree: ...
+
+
+@overload
+def tree_at(
+    where: Chooser,
+    pytree: _Tree,
+    replace: Any = ...,
+    replace_fn: Callable[[Any], Any] = ...,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> _Tree: ...
+
+
+def tree_at(
+    where: Callable[[Any], Any] | Chooser,
     pytree: _Tree,
     replace: Any = _UNSET,
     replace_fn: Callable[[Any], Any] = _UNSET,
