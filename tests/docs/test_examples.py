@@ -21,8 +21,10 @@ FOLDERS = [
     "debug",
     "derivatives",
     "errors",
+    "paths",
     "sharding",
     "tracing",
+    "training",
 ]
 """Of eqx-filter, those whose names are told of in the pages."""
 

@@ -88,7 +88,7 @@ else:
             "filter_make_jaxpr filter_pure_callback"
         ),
         ".training": (
-            "LossScale Optimizer Precision Trainable accumulate all_finite ema trainable"
+            "LossScale Optimizer Precision accumulate all_finite ema trainable"
         ),
         ".trees": (
             "apply_updates combine filter hashable_combine hashable_partition partition "

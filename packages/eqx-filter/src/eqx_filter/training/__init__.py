@@ -5,13 +5,12 @@ from ._ema import ema
 from ._loss_scale import LossScale, all_finite
 from ._optimizer import Optimizer
 from ._precision import Precision
-from ._trainable import Trainable, trainable
+from ._trainable import trainable
 
 __all__ = [
     "LossScale",
     "Optimizer",
     "Precision",
-    "Trainable",
     "accumulate",
     "all_finite",
     "ema",
