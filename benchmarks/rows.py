@@ -123,6 +123,7 @@ TOPICS: dict[str, dict[str, Row]] = {
     "trees": {
         "flatten": Row("flatten a 9-layer MLP", limit=2.0),
         "unflatten": Row("unflatten it", limit=3.6),
+        "paths": Row("its leaves by path", limit=2.0),
     },
     "calls": {
         "jit_array_out": Row("jit call, model in, array out", limit=1.7),
@@ -157,6 +158,12 @@ TOPICS: dict[str, dict[str, Row]] = {
             "save them, not waiting for the disk", "ms", limit=1.0, against="peer", slow=True
         ),
     },
+    "training": {
+        "optimizer_step": Row("training step by `Optimizer`", limit=1.2),
+        "averages": Row("average of a 9-layer MLP", limit=1.5),
+        "accumulated": Row("gradient of it, a batch in 8 parts", limit=1.15),
+        "in_half": Row("gradient of it, in bfloat16", limit=1.15),
+    },
     "transforms": {
         **_eager_and_traced("grad", "grad of a 9-layer MLP"),
         **_eager_and_traced("vmap", "vmap of it"),
@@ -174,6 +181,8 @@ TOPICS: dict[str, dict[str, Row]] = {
         "partition": Row("partition", limit=1 / 3, against="peer"),
         "combine": Row("combine", limit=1 / 3, against="peer"),
         "tree_at": Row("tree_at", limit=1 / 3, against="peer"),
+        "tree_at_lambda": Row("tree_at of 9 biases, by a function", limit=1 / 3, against="peer"),
+        "tree_at_path": Row("tree_at of 9 biases, by a path", limit=2 / 3, against="peer"),
         "tree_equal": Row("tree_equal", limit=1 / 3, against="peer"),
         "apply_updates": Row("apply_updates", limit=1.15),
     },

@@ -20,6 +20,7 @@ WIDTH = 8
 LAYERS, DEEP = 9, 100
 CHECKS = 20
 X, BATCH = jnp.ones(WIDTH), jnp.ones((4, WIDTH))
+PARTS, LARGE_BATCH = 8, jnp.ones((32, WIDTH))
 OPTIMISER = optax.adam(1e-3)
 
 

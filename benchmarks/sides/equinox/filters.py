@@ -24,6 +24,23 @@ def tree_at():
     return lambda: eqx.tree_at(lambda tree: tree.layers[0].weight, model, X)
 
 
+def biases(model):
+    return [layer.bias for layer in model.layers]
+
+
+@side.row
+def tree_at_lambda():
+    model, new = mlp(LAYERS), [X] * LAYERS
+    return lambda: eqx.tree_at(biases, model, new)
+
+
+@side.row
+def tree_at_path():
+    model, new = mlp(LAYERS), [X] * LAYERS
+    where = "layers.*.bias" if hasattr(eqx, "tree_paths") else biases
+    return lambda: eqx.tree_at(where, model, new)
+
+
 @side.row
 def tree_equal():
     model, other = mlp(LAYERS), mlp(LAYERS)

@@ -2,6 +2,7 @@
 
 import jax.tree_util as jtu
 
+import equinox as eqx
 from sides.equinox import side
 from sides.equinox.models import mlp
 from sides.settings import LAYERS
@@ -17,3 +18,10 @@ def flatten():
 def unflatten():
     leaves, structure = jtu.tree_flatten(mlp(LAYERS))
     return lambda: jtu.tree_unflatten(structure, leaves)
+
+
+@side.row
+def paths():
+    model = mlp(LAYERS)
+    by_path = getattr(eqx, "tree_paths", None) or jtu.tree_flatten_with_path
+    return lambda: by_path(model)

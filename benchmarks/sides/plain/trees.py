@@ -23,3 +23,9 @@ def flatten():
 def unflatten():
     leaves, structure = jtu.tree_flatten(tree())
     return lambda: jtu.tree_unflatten(structure, leaves)
+
+
+@side.row
+def paths():
+    model = mlp(LAYERS)
+    return lambda: jtu.tree_flatten_with_path(model)
