@@ -123,7 +123,7 @@ TOPICS: dict[str, dict[str, Row]] = {
     "trees": {
         "flatten": Row("flatten a 9-layer MLP", limit=2.0),
         "unflatten": Row("unflatten it", limit=3.6),
-        "paths": Row("its leaves by path", limit=2.0),
+        "paths": Row("tree_paths of it", limit=2.0),
     },
     "calls": {
         "jit_array_out": Row("jit call, model in, array out", limit=1.7),

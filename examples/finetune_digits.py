@@ -127,20 +127,14 @@ def main(*, steps=800, batch_size=64, width=128, learning_rate=1e-3, seed=0, out
         raise RuntimeError(message)
 
     pixels, labels = of(5, 9, test_pixels, test_labels)
-    logits, activations = eqx.capture(eqx.filter_vmap(second), eqx.by("body") | "head.layers.0")(
-        pixels
-    )
+    seen = eqx.by("body") | "head.layers.0"
+    logits, activations = eqx.capture(eqx.filter_vmap(second), seen)(pixels)
     found = accuracy(np.asarray(logits), labels)
     told = f"frozen but for its head: {found:.2%} of {len(labels)} test digits from 5 to 9"
-    draw(
-        output / "finetune_digits.png",
-        np.concatenate([first_losses, losses]),
-        activations,
-        labels,
-        told,
-    )
+    picture = output / "finetune_digits.png"
+    draw(picture, np.concatenate([first_losses, losses]), activations, labels, told)
     print(f"test accuracy: {found:.2%} on {len(labels)} digits from 5 to 9")
-    print(f"picture: {output / 'finetune_digits.png'}")
+    print(f"picture: {picture}")
     return found
 
 
