@@ -42,13 +42,17 @@ class Case:
         """Give what the layer gives for the one example."""
         return self()
 
-    @cached_property
-    def batch(self) -> list[jax.Array]:
-        """Give the arrays of the inputs, each with examples along a new first axis.
+    def batch(self, times: int = 1) -> list[jax.Array]:
+        """Give the arrays of the inputs, each with examples along a new first axis, so many times.
 
         They differ from example to example.
         """
-        return [self._several(it) for it in self._arrays_and_rest[0]]
+        return [_stacked(times * of_all) for of_all in zip(*self._examples, strict=True)]
+
+    @cached_property
+    def _examples(self) -> list[list[jax.Array]]:
+        arrays, _ = self._arrays_and_rest
+        return [[_another(it, i) for it in arrays] for i in range(_BATCH)]
 
     @cached_property
     def _arrays_and_rest(self) -> tuple[list[Any], Callable[[Any], Any]]:
@@ -64,12 +68,13 @@ class Case:
         """Call the layer for a batch, by `jax.vmap`."""
         return jax.vmap(lambda arrays: self(*self.whole(arrays)))(batch)
 
-    @cached_property
-    def for_each(self) -> Any:
+    def for_each(self, times: int = 1) -> Any:
         """Give the outputs for each example of the batch, one above the other."""
-        examples = [self.whole([it[i] for it in self.batch]) for i in range(_BATCH)]
-        outs = [self.compiled(self.layer, *inputs) for inputs in examples]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)
+        return jax.tree.map(lambda *leaves: _stacked(times * leaves), *self._outs)
+
+    @cached_property
+    def _outs(self) -> list[Any]:
+        return [self.compiled(self.layer, *self.whole(it)) for it in self._examples]
 
     @property
     def arrays(self) -> tuple[Any, ...]:
@@ -82,27 +87,34 @@ class Case:
         return self.call(*eqx.combine(arrays, rest))
 
     def cast(self, dtype: Any) -> tuple[Any, ...]:
-        """Give the arrays, the floating ones in another dtype."""
+        """Give the arrays, the floating ones abstract and in another dtype."""
 
         def cast(leaf: Any) -> Any:
-            return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+            is_floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+            return jax.ShapeDtypeStruct(leaf.shape, dtype) if is_floating else leaf
 
         return jax.tree.map(cast, self.arrays)
 
-    def _several(self, array: Any) -> jax.Array:
-        return jnp.stack([_another(jnp.asarray(array), i) for i in range(_BATCH)])
+
+def _stacked(arrays: tuple[Any, ...]) -> jax.Array:
+    """Stack arrays, by NumPy, which compiles nothing; keys by JAX."""
+    return jnp.stack(arrays) if _is_key(arrays[0]) else jnp.asarray(np.stack(arrays))
 
 
-def _another(array: jax.Array, number: int) -> jax.Array:
+def _is_key(array: Any) -> bool:
+    return jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+
+
+def _another(array: Any, number: int) -> jax.Array:
     """Give an array like it: keys folded, numbers scaled and shifted, integers in another order."""
-    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+    if _is_key(array):
         fold = jnp.vectorize(lambda key: jax.random.fold_in(key, number))
         return fold(array) if array.ndim == 0 else jax.vmap(fold)(array)
+    array = np.asarray(array)
     if jnp.issubdtype(array.dtype, jnp.inexact):
-        return array * jnp.asarray(1 - number / 4, array.dtype) + jnp.asarray(
-            number / 8, array.dtype
-        )
-    return jnp.roll(array.ravel(), number).reshape(array.shape)
+        scale, shift = (np.asarray(it, array.dtype) for it in (1 - number / 4, number / 8))
+        return jnp.asarray(array * scale + shift)
+    return jnp.asarray(np.roll(array.ravel(), number).reshape(array.shape))
 
 
 def agree(ours: str, xs: Any, theirs: str, ys: Any, rtol: float) -> None:

@@ -99,20 +99,20 @@ def _jit(case: Case) -> None:
 
 
 def _vmap(case: Case) -> None:
-    if not case.batch:
+    if not case.batch():
         return
-    out = jax.jit(case.mapped)(case.batch)
-    agree("`jax.vmap`", out, "a call for each", case.for_each, case.rtol)
+    out = jax.jit(case.mapped)(case.batch())
+    agree("`jax.vmap`", out, "a call for each", case.for_each(), case.rtol)
 
 
 def _scan(case: Case) -> None:
     def step(carry: None, inputs: Any) -> tuple[None, Any]:
         return carry, case(*case.whole(inputs))
 
-    if not case.batch:
+    if not case.batch():
         return
-    _, out = jax.lax.scan(step, None, case.batch)
-    agree("`jax.lax.scan`", out, "a call for each", case.for_each, case.rtol)
+    _, out = jax.lax.scan(step, None, case.batch())
+    agree("`jax.lax.scan`", out, "a call for each", case.for_each(), case.rtol)
 
 
 def _dtypes(case: Case) -> None:
@@ -157,13 +157,12 @@ def _pickle(case: Case) -> None:
 
 
 def _sharding(case: Case) -> None:
-    if not case.batch:
+    if not case.batch():
         return
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("batch",))
     spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
-    batch = [jax.device_put(jnp.repeat(it, mesh.size, axis=0), spread) for it in case.batch]
-    out = jax.jit(case.mapped)(batch)
-    expected = jax.tree.map(lambda it: jnp.repeat(it, mesh.size, axis=0), case.for_each)
+    batch = jax.device_put(case.batch(mesh.size), spread)
+    out, expected = jax.jit(case.mapped)(batch), case.for_each(mesh.size)
     agree(f"a batch over {mesh.size} devices", out, "a call for each", expected, case.rtol)
 
 
