@@ -21,6 +21,8 @@ nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["tests", "lint"]
 
+os.environ["PYTHONDONTWRITEBYTECODE"] = ""  # were it set, each import of JAX would take 2 s more
+
 ROOT = Path(__file__).resolve().parent
 DIST = ROOT / "dist"
 WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
@@ -170,10 +172,17 @@ def folders(*names: str) -> list[str]:
     return [str(ROOT / "tests" / name) for name in names]
 
 
+def quick(session: nox.Session) -> dict[str, str]:
+    """Give the environment in which the session's XLA compiles without optimising."""
+    known = ask(session, TELL_KNOWN_FLAGS, WITHOUT_FUSION).split()
+    return xla_flags(QUICK_TO_COMPILE, *known)
+
+
 def run_own_tests(session: nox.Session, package: str, *arguments: str) -> None:
     """Run the tests of one package on what is installed, away from the sources."""
     session.chdir(session.create_tmp())
-    session.run(*PYTEST, *folders(package.removeprefix("eqx-")), *arguments)
+    own = folders(package.removeprefix("eqx-"))
+    session.run(*PYTEST, *own, *arguments, env=quick(session))
 
 
 def ask(session: nox.Session, script: str, *arguments: str) -> str:
@@ -198,11 +207,9 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run every test against the sources; `isolated` and `processors` compile as users do."""
+    """Run every test against the sources; `processors` and `newest` compile as users do."""
     session.install(*package_paths(editable=True), *group("test", "examples", "release"))
-    known = ask(session, TELL_KNOWN_FLAGS, WITHOUT_FUSION).split()
-    environment = xla_flags(QUICK_TO_COMPILE, *known)
-    session.run(*PYTEST, *session.posargs, env=environment)
+    session.run(*PYTEST, *session.posargs, env=quick(session))
 
 
 @nox.session
@@ -510,7 +517,7 @@ def pins(session: nox.Session, moved: tuple[str, ...]) -> None:
     ignored = ["test_version.py"] if "eqx-nn" in moved else []  # it knows the version in the files
     ignored += ["test_annotations.py", "test_golden.py"] if is_short else []
     options = [f"--ignore={ROOT / 'tests' / 'nn' / name}" for name in ignored]
-    session.run(*PYTEST, *options, *folders("nn"), *arguments)
+    session.run(*PYTEST, *options, *folders("nn"), *arguments, env=quick(session))
 
 
 def peer_python(session: nox.Session, *requirements: str) -> str:
