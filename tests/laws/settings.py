@@ -16,3 +16,6 @@ law = settings(
     print_blob=ASKED is not None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+law_of_programs = settings(law, max_examples=int(ASKED or 8))
+"""For what compiles new programs for each example."""

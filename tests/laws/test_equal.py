@@ -14,7 +14,7 @@ from eqx_pytree import BoundMethod, Module, tree_equal
 
 from . import oracle
 from .nodes import Box
-from .settings import law
+from .settings import law, law_of_programs
 from .trees import trees
 from .values import PLAIN_LEAVES, jax_arrays, jit_leaves
 
@@ -122,7 +122,7 @@ def test_many_are_equal_where_each_equals_the_first(tree, changes):
     assert bool(tree_equal(tree, *others)) is in_pairs
 
 
-@law
+@law_of_programs
 @given(trees(leaves=jax_arrays(), depth=2), st.booleans())
 def test_a_trace_says_the_same(tree, change):
     leaves, structure = jtu.tree_flatten(tree)

@@ -19,7 +19,7 @@ from eqx_filter import (
 )
 
 from . import oracle
-from .settings import law
+from .settings import law, law_of_programs
 from .trees import CONTAINERS, EVERYTHING, MODULES, trees
 from .values import jax_arrays, jit_leaves
 
@@ -154,7 +154,7 @@ def test_what_is_hashable_is_equal_where_all_but_the_arrays_is(one, other):
     assert (parts[0] == parts[1]) is oracle.same(*static)
 
 
-@law
+@law_of_programs
 @given(trees(leaves=jax_arrays(odd=False), kinds=[*CONTAINERS, *MODULES]), st.data())
 def test_updates_are_added_where_there_are_any(tree, data):
     _, mask = data.draw(specs(tree))

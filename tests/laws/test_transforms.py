@@ -25,7 +25,7 @@ from eqx_filter import (
 from eqx_pytree import Static
 
 from . import oracle
-from .settings import law
+from .settings import law_of_programs
 from .trees import CONTAINERS, EVERYTHING, MODULES, portable_trees, trees
 from .values import HASHABLE, INEXACT, hashable_statics, jax_arrays, jit_leaves, plain_leaves
 
@@ -85,20 +85,20 @@ compiled = filter_jit(rearranged)
 ALSO_OF_NOTHING = pytest.mark.filterwarnings("ignore:.*has no floating array")
 
 
-@law
+@law_of_programs
 @given(jit_trees())
 def test_a_program_returns_what_it_is_given(tree):
     assert oracle.same(identity(tree), as_jax(tree))
 
 
-@law
+@law_of_programs
 @given(st.lists(jit_trees(depth=1), min_size=2, max_size=3), st.data())
 def test_programs_are_not_mixed_up(trees, data):
     for tree in data.draw(st.permutations([*trees, *trees])):
         assert oracle.same(identity(tree), as_jax(tree))
 
 
-@law
+@law_of_programs
 @given(portable_trees())
 def test_what_is_the_same_is_traced_once(tree):
     traces = []
@@ -116,7 +116,7 @@ def test_what_is_the_same_is_traced_once(tree):
 SIMILAR = [value for value in HASHABLE if not is_array(value) and value in (0, 1)]
 
 
-@law
+@law_of_programs
 @given(st.lists(st.sampled_from(SIMILAR), min_size=2, max_size=4), st.data())
 def test_what_is_static_in_the_output_may_depend_on_the_shape(values, data):
     @filter_jit
@@ -128,13 +128,13 @@ def test_what_is_static_in_the_output_may_depend_on_the_shape(values, data):
         assert oracle.same(run(jnp.zeros(size))[1], around(values[size]))
 
 
-@law
+@law_of_programs
 @given(trees(leaves=jit_leaves()))
 def test_static_fields_need_no_hash(tree):
     assert oracle.same(identity(tree), as_jax(tree))
 
 
-@law
+@law_of_programs
 @given(jit_trees(depth=2), st.integers(0, 2), st.sampled_from(["a", "b"]))
 def test_a_program_gives_what_the_function_gives(tree, times, name):
     expected = as_jax(rearranged(tree, times, name=name))
@@ -142,21 +142,21 @@ def test_a_program_gives_what_the_function_gives(tree, times, name):
     assert oracle.same(compiled(times=times, name=name, tree=tree), expected)
 
 
-@law
+@law_of_programs
 @given(jit_trees(depth=1), st.sampled_from(["a", "b"]))
 def test_a_program_compiled_ahead_gives_the_same(tree, name):
     ahead = compiled.lower(tree, 1, name=name).compile()
     assert oracle.same(ahead(tree, 1, name=name), compiled(tree, 1, name=name))
 
 
-@law
+@law_of_programs
 @given(jit_trees(depth=1))
 def test_programs_inside_programs_give_the_same(tree):
     nested = filter_jit(lambda tree: filter_jit(rearranged)(identity(tree), 1, name="a"))
     assert oracle.same(nested(tree), as_jax(rearranged(tree, 1, name="a")))
 
 
-@law
+@law_of_programs
 @given(jit_trees(kinds=["module", "method", "list"], depth=2))
 def test_callables_are_inputs_too(tree):
     for node in jtu.tree_leaves(tree, is_leaf=lambda node: hasattr(type(node), "everything")):
@@ -165,7 +165,7 @@ def test_callables_are_inputs_too(tree):
             assert oracle.same(filter_jit(node)(tree), as_jax(tree))
 
 
-@law
+@law_of_programs
 @given(trees(leaves=jax_arrays() | plain_leaves(), statics=hashable_statics(), depth=2))
 def test_jitf_traces_what_its_filter_picks(tree):
     run = jitf(lambda tree: jtu.tree_map(add_to_itself, tree), filter_fn=is_inexact_array)
@@ -176,7 +176,7 @@ def test_jitf_traces_what_its_filter_picks(tree):
         assert oracle.same(run(tree), jtu.tree_map(as_array_if_number, expected))
 
 
-@law
+@law_of_programs
 @given(trees(leaves=jax_arrays(), kinds=[*CONTAINERS, *MODULES], depth=2))
 def test_jax_takes_trees_of_arrays_as_they_are(tree):
     arrays, static = partition(tree, is_array)
@@ -212,7 +212,7 @@ def gradients_of_jax(tree):
 
 
 @ALSO_OF_NOTHING
-@law
+@law_of_programs
 @given(float_trees(depth=2))
 def test_gradients_are_those_of_jax(tree):
     value, gradient = gradients_of_jax(tree)
@@ -221,7 +221,7 @@ def test_gradients_are_those_of_jax(tree):
 
 
 @ALSO_OF_NOTHING
-@law
+@law_of_programs
 @given(float_trees(depth=1), float_trees(depth=1))
 def test_only_the_first_argument_is_differentiated(tree, other):
     def both(tree, other, *, factor):
@@ -235,7 +235,7 @@ def test_only_the_first_argument_is_differentiated(tree, other):
 
 
 @ALSO_OF_NOTHING
-@law
+@law_of_programs
 @given(float_trees(depth=1))
 def test_a_compiled_gradient_is_the_gradient(tree):
     value, gradient = gradients_of_jax(tree)
@@ -249,7 +249,7 @@ def test_a_compiled_gradient_is_the_gradient(tree):
         )
 
 
-@law
+@law_of_programs
 @given(
     trees(
         leaves=jax_arrays(dtypes=INEXACT, odd=False),

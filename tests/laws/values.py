@@ -50,7 +50,7 @@ def jax_arrays(draw: Any, dtypes: list[str] | None = None, odd: bool = True) -> 
     shape = draw(st.sampled_from(SHAPES))
     if dtype == "float32" and shape == () and draw(st.booleans()):
         return jnp.asarray(start)
-    return jnp.asarray(_fill(shape, np.float32, start)).astype(dtype)
+    return jnp.asarray(_fill(shape, jnp.dtype(dtype), start))
 
 
 @st.composite
