@@ -38,8 +38,15 @@ def powers(x, steps, **options):
     return while_loop(lambda s: s[0] < steps, body, start, buffers=lambda s: s[1], **options)[1]
 
 
+POWERS = np.arange(1.0, 7)
+
+
 def expected(x, steps):
-    return jnp.where(jnp.arange(6) < steps, x ** jnp.arange(1.0, 7), 0)
+    return np.where(POWERS <= steps, x**POWERS, 0)
+
+
+def expected_gradient(x, steps, weights=1.0):
+    return np.sum(np.where(POWERS <= steps, weights * POWERS * x ** (POWERS - 1), 0))
 
 
 def test_what_is_written_is_there(kind):
@@ -49,21 +56,21 @@ def test_what_is_written_is_there(kind):
 def test_gradients_go_through_what_is_written_and_read(kind):
     if kind["kind"] == "lax":
         pytest.skip("it is not differentiated backwards")
-    weights = jnp.arange(1.0, 7)
+    gradient = jax.jit(jax.grad(lambda x, n: (powers(x, n, **kind) * POWERS).sum()))
     for steps in (0, 1, 5):
-        found = jax.grad(lambda x: (powers(x, steps, **kind) * weights).sum())(1.5)  # noqa: B023
-        other = jax.grad(lambda x: (expected(x, steps) * weights).sum())(1.5)  # noqa: B023
-        np.testing.assert_allclose(found, other, rtol=1e-5)
+        wanted = expected_gradient(1.5, steps, POWERS)
+        np.testing.assert_allclose(gradient(1.5, steps), wanted, rtol=1e-5)
 
 
 def test_a_batch_writes_no_more_than_each_member_does(kind):
-    steps, xs = jnp.array([0, 2, 5]), jnp.array([1.0, 2.0, 3.0])
-    found = jax.vmap(lambda x, n: powers(x, n, **kind))(xs, steps)
-    np.testing.assert_allclose(found, jax.vmap(expected)(xs, steps), rtol=1e-6)
+    steps, xs = np.array([0, 2, 5]), np.array([1.0, 2.0, 3.0], np.float32)
+    batch = list(zip(xs, steps, strict=True))
+    found = jax.jit(jax.vmap(lambda x, n: powers(x, n, **kind)))(xs, steps)
+    np.testing.assert_allclose(found, [expected(*it) for it in batch], rtol=1e-6)
     if kind["kind"] != "lax":
-        gradient = jax.vmap(jax.grad(lambda x, n: powers(x, n, **kind).sum()))(xs, steps)
-        other = jax.vmap(jax.grad(lambda x, n: expected(x, n).sum()))(xs, steps)
-        np.testing.assert_allclose(gradient, other, rtol=1e-5)
+        gradient = jax.jit(jax.vmap(jax.grad(lambda x, n: powers(x, n, **kind).sum())))
+        wanted = [expected_gradient(*it) for it in batch]
+        np.testing.assert_allclose(gradient(xs, steps), wanted, rtol=1e-5)
 
 
 def test_a_batch_does_not_select_between_whole_buffers():
@@ -118,20 +125,21 @@ def test_a_buffer_is_a_pytree_and_says_what_it_is():
 
 
 @pytest.mark.parametrize("outer", ["lax", "bounded", "few"])
-def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, kind):
+@pytest.mark.parametrize("inner", ["lax", "bounded", "few"])
+def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, inner):
     """Row `i` of the buffer gets `x, 2 x, ...`, one place a step of the inner loop."""
 
     def rows(x, counts):
         def fill(state):
             i, held = state
 
-            def write(inner):
-                j, held = inner
+            def write(state):
+                j, held = state
                 return j + 1, buffer_at_set(held, (i, j), x * (j + 1), pred=j != 1)
 
-            start = (jnp.array(0), held)
+            start, most = (jnp.array(0), held), counts[i]
             _, held = while_loop(
-                lambda s: s[0] < counts[i], write, start, buffers=lambda s: s[1], **kind
+                lambda s: s[0] < most, write, start, buffers=lambda s: s[1], **inside
             )
             assert isinstance(held, Buffer)
             return i + 1, held
@@ -140,21 +148,17 @@ def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, kind):
         stop = len(counts)
         return while_loop(lambda s: s[0] < stop, fill, start, buffers=lambda s: s[1], **around)[1]
 
-    around = KINDS[outer]
-
-    def plain(x, counts):
-        places = jnp.arange(4)
-        is_written = (places < counts[:, None]) & (places != 1)
-        return jnp.where(is_written, x * (places + 1), 0)
-
-    counts, xs = jnp.array([[0, 2, 4], [3, 1, 0]]), jnp.array([2.0, 3.0])
-    np.testing.assert_allclose(jax.jit(rows)(2.0, counts[0]), plain(2.0, counts[0]))
-    np.testing.assert_allclose(jax.jit(jax.vmap(rows))(xs, counts), jax.vmap(plain)(xs, counts))
-    if "lax" not in (outer, kind["kind"]):
+    around, inside = KINDS[outer], KINDS[inner]
+    counts, xs = np.array([[0, 2, 4], [3, 1, 0]]), np.array([2.0, 3.0], np.float32)
+    places = np.arange(4)
+    factors = np.where((places < counts[..., None]) & (places != 1), places + 1, 0)
+    wanted = factors * xs[:, None, None]
+    np.testing.assert_allclose(jax.jit(rows)(2.0, counts[0]), wanted[0])
+    np.testing.assert_allclose(jax.jit(jax.vmap(rows))(xs, counts), wanted)
+    if "lax" not in (outer, inner):
         gradient = jax.vmap(jax.grad(lambda x, n: (rows(x, n) ** 2).sum()))
         found = jax.jit(gradient)(xs, counts)
-        wanted = jax.vmap(jax.grad(lambda x, n: (plain(x, n) ** 2).sum()))(xs, counts)
-        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+        np.testing.assert_allclose(found, 2 * xs * (factors**2).sum((1, 2)), rtol=1e-6)
 
 
 class TestAnnotation:

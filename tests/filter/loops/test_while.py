@@ -57,6 +57,34 @@ def unrolled(x, a, steps):
     return x
 
 
+def gradients_of_unrolled(x, a, steps):
+    """Of what each element becomes, by itself and by `a`; in double precision, by NumPy."""
+    x, by_x, by_a = np.float64(x), np.float64(1), np.float64(0)
+    for i in range(steps):
+        slope = np.cos(x * a)
+        x, by_x, by_a = np.sin(x * a) + 0.1 * i, slope * a * by_x, slope * (x + a * by_a)
+    return x, by_x + 0 * x, by_a + 0 * x
+
+
+def gradients_of_squares(x, a, steps):
+    """Of the sum of the squares."""
+    last, by_x, by_a = gradients_of_unrolled(x, a, steps)
+    return 2 * last * by_x, (2 * last * by_a).sum()
+
+
+@functools.cache
+def compiled(options, *, derivative=False):
+    """The loop, or the gradients of the sum of its squares, of `x`, `a` and the number of steps."""
+
+    def loss(x, a, steps):
+        return (looped(x, a, steps, **dict(options)) ** 2).sum()
+
+    def value(x, a, steps):
+        return looped(x, a, steps, **dict(options))
+
+    return jax.jit(jax.grad(loss, (0, 1)) if derivative else value)
+
+
 def close(found, expected):
     for mine, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(mine, other, rtol=2e-5, atol=1e-6)
@@ -64,7 +92,8 @@ def close(found, expected):
 
 @pytest.mark.parametrize("steps", [0, 1, 7, 40])
 def test_steps_are_taken_while_the_condition_holds(kind, steps):
-    close(looped(X, 1.1, steps, **kind), unrolled(X, 1.1, steps))
+    loop = compiled(tuple(kind.items()))
+    close(loop(X, 1.1, steps), gradients_of_unrolled(X, 1.1, steps)[0])
 
 
 def test_no_more_than_max_steps_are_taken(kind):
@@ -75,12 +104,8 @@ def test_no_more_than_max_steps_are_taken(kind):
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 9, 26])
 def test_gradients_of_state_and_closure(backwards, steps):
-    def loss(loop):
-        return lambda x, a: (loop(x, a) ** 2).sum()
-
-    expected = jax.grad(loss(lambda x, a: unrolled(x, a, steps)), (0, 1))(X, 1.1)
-    found = jax.jit(jax.grad(loss(lambda x, a: looped(x, a, steps, **backwards)), (0, 1)))
-    close(found(X, 1.1), expected)
+    gradients = compiled(tuple(backwards.items()), derivative=True)
+    close(gradients(X, 1.1, steps), gradients_of_squares(X, 1.1, steps))
 
 
 @functools.cache
@@ -96,7 +121,7 @@ def gradient_with(checkpoints):
 def test_any_number_of_steps_and_checkpoints(steps, checkpoints):
     """The schedule changes which states are computed again, never the gradient."""
     found = gradient_with(checkpoints)(X, steps)
-    close(found, jax.grad(lambda x: unrolled(x, 1.1, steps).sum())(X))
+    close(found, gradients_of_unrolled(X, 1.1, steps)[1])
 
 
 def test_forward_derivatives():
@@ -116,22 +141,22 @@ def test_second_derivatives():
 
 def test_members_of_a_batch_stop_at_different_steps(kind):
     steps = jnp.array([0, 3, 12, 1])
-    xs = jnp.stack([X, 2 * X, -X, X + 1])
+    xs = np.stack([X, 2 * X, -X, X + 1])
     found = jax.vmap(lambda x, n: looped(x, 1.1, n, **kind))(xs, steps)
-    close(found, jnp.stack([unrolled(x, 1.1, n) for x, n in zip(xs, steps.tolist(), strict=True)]))
+    batch = zip(xs, steps.tolist(), strict=True)
+    close(found, np.stack([gradients_of_unrolled(x, 1.1, n)[0] for x, n in batch]))
 
 
 def test_gradients_of_a_batch(backwards):
     steps = jnp.array([0, 3, 12, 1])
-    xs = jnp.stack([X, 2 * X, -X, X + 1])
+    xs = np.stack([X, 2 * X, -X, X + 1])
 
     def loss(x, a, n):
         return (looped(x, a, n, **backwards) ** 2).sum()
 
     found = jax.jit(jax.vmap(jax.grad(loss, (0, 1)), (0, None, 0)))(xs, 1.1, steps)
     for i, (x, n) in enumerate(zip(xs, steps.tolist(), strict=True)):
-        expected = jax.grad(lambda x, a: (unrolled(x, a, n) ** 2).sum(), (0, 1))(x, 1.1)  # noqa: B023
-        close([found[0][i], found[1][i]], expected)
+        close([found[0][i], found[1][i]], gradients_of_squares(x, 1.1, n))
     total = jax.grad(lambda xs: jax.vmap(loss, (0, None, 0))(xs, 1.1, steps).sum())
     close(jax.jit(total)(xs), found[0])
 
@@ -144,7 +169,10 @@ def test_loops_in_loops(backwards):
 
         return lambda x: while_loop(lambda s: s[0] < 3, body, (0, x), **backwards)[1].sum()
 
-    expected = jax.grad(lambda x: unrolled(unrolled(unrolled(x, 1.1, 4), 1.1, 4), 1.1, 4).sum())(X)
+    expected, x = 1, X
+    for _ in range(3):
+        x, by_x, _ = gradients_of_unrolled(x, 1.1, 4)
+        expected = expected * by_x
     close(jax.jit(jax.grad(nested(lambda x: looped(x, 1.1, 4, **backwards))))(X), expected)
 
 
@@ -157,12 +185,18 @@ def test_integers_complex_numbers_and_keys_are_carried(backwards):
         start = (jnp.array(0), z, jax.random.PRNGKey(0), jnp.array([True, False]))
         return while_loop(lambda s: s[0] < 3, body, start, **backwards)
 
-    def loss(z, a):
-        return jnp.abs(loop(z, a)[1])
+    @jax.jit
+    def gradients(z, a):
+        (_, out), found = jax.value_and_grad(loss, (0, 1), has_aux=True)(z, a)
+        return out, found, jax.grad(lambda z, a: jnp.abs(z * (a + 1j) ** 3), (0, 1))(z, a)
 
-    expected = jax.grad(lambda z, a: jnp.abs(z * (a + 1j) ** 3), (0, 1))(1 + 2j, 0.5)
-    close(jax.grad(loss, (0, 1))(1 + 2j, 0.5), expected)
-    assert loop(1j, 0.5)[3].tolist() == [False, True]
+    def loss(z, a):
+        out = loop(z, a)
+        return jnp.abs(out[1]), out
+
+    out, found, expected = gradients(1 + 2j, 0.5)
+    close(found, expected)
+    assert out[3].tolist() == [False, True]
 
 
 @pytest.mark.parametrize("init", [(jnp.array(0, jnp.int32), jnp.ones(2)), (0, 1.0)])
@@ -215,18 +249,29 @@ def test_tangents_reach_one_array_after_another(backwards):
         init = (0, x, 0.5, 1.0, 0.0)
         return jnp.stack(while_loop(lambda s: s[0] < steps, body, init, **backwards)[1:])
 
-    def plain(x, steps):
-        state = (0, x, jnp.asarray(0.5), jnp.asarray(1.0), jnp.asarray(0.0))
-        for _ in range(steps):
-            state = body(state)
-        return jnp.stack(state[1:])
-
     gradients = jax.jit(jax.jacrev(last))
     one = jax.jit(jax.grad(lambda x, steps: last(x, steps)[2]))
     for steps in (0, 1, 2, 4):
-        expected = jax.jacrev(lambda x: plain(x, steps))(0.3)  # noqa: B023
+        a, b, c = (0.3, 1), (0.5, 0), (1.0, 0)  # each with its tangent
+        for _ in range(steps):
+            double, wave = (2 * a[0], 2 * a[1]), (np.sin(a[0]), np.cos(a[0]) * a[1])
+            a, b, c = double, (wave[0] + b[0], wave[1] + b[1]), (b[0] ** 2, 2 * b[0] * b[1])
+        expected = np.array([a[1], b[1], c[1], 0])
         close(gradients(0.3, steps), expected)
         close(one(0.3, steps), expected[2])
+
+
+@functools.cache
+def products_of_normals(make):
+    """Three in turn, for the keys of 0 and 1."""
+    found = []
+    for seed in range(2):
+        key, product = make(seed), 1.0
+        for _ in range(3):
+            key, this = jax.random.split(key)
+            product *= float(jax.random.normal(this))
+        found.append(product)
+    return found
 
 
 @pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])
@@ -239,20 +284,14 @@ def test_keys_go_round(kind, make):
     def last(x, key):
         return while_loop(lambda s: s[0] < 3, body, (0, key, x), **kind)[2]
 
-    def plain(x, key):
-        state = (0, key, x)
-        for _ in range(3):
-            state = body(state)
-        return state[2]
-
-    keys = jax.vmap(make)(jnp.arange(2))
-    found = jax.jit(jax.vmap(last))(jnp.ones(2), keys)
-    np.testing.assert_allclose(found, jax.vmap(plain)(jnp.ones(2), keys), rtol=1e-5)
+    keys = jax.vmap(make)(np.arange(2))
+    found = jax.jit(jax.vmap(last))(np.ones(2, np.float32), keys)
+    np.testing.assert_allclose(found, products_of_normals(make), rtol=1e-5)
     # JAX 0.6 fails at scans in scans that hold branches with typed keys
     old = jax.__version_info__ < (0, 7) and kind["kind"] == "bounded" and make is jax.random.key
     if kind["kind"] != "lax" and not old:
         found = jax.jit(jax.grad(last))(2.0, make(0))
-        np.testing.assert_allclose(found, jax.grad(plain)(2.0, make(0)), rtol=1e-5)
+        np.testing.assert_allclose(found, products_of_normals(make)[0], rtol=1e-5)
 
 
 def test_memory_does_not_grow_with_the_steps():
@@ -359,7 +398,7 @@ def test_a_gradient_of_a_loop_of_very_many_steps(x64):
     options = {"kind": "checkpointed", "max_steps": 2**40, "checkpoints": 3}
     with x64(True):
         found = jax.grad(lambda x: looped(x, 1.1, 9, **options).sum())(X)
-    close(found, jax.grad(lambda x: unrolled(x, 1.1, 9).sum())(X))
+    close(found, gradients_of_unrolled(X, 1.1, 9)[1])
 
 
 def test_an_empty_state(kind):
