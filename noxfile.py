@@ -64,6 +64,14 @@ QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expens
 WITHOUT_FUSION = "--xla_cpu_use_fusion_emitters=false"
 """What halves that again, where XLA knows it; it stops at a flag that it does not know."""
 
+COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".nox" / "programs"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # else XLA tells at each program which instructions it left out
+}
+"""What makes JAX keep each program: no process, and no later session, compiles it again."""
+
 NUMERICAL = ["nn", "parity", "filter", "laws", "equinox"]
 """Folders of tests that compare numbers which a processor rounds."""
 
@@ -173,9 +181,9 @@ def folders(*names: str) -> list[str]:
 
 
 def quick(session: nox.Session) -> dict[str, str]:
-    """Give the environment in which the session's XLA compiles without optimising."""
+    """Give the environment in which programs are compiled without optimising, and kept."""
     known = ask(session, TELL_KNOWN_FLAGS, WITHOUT_FUSION).split()
-    return xla_flags(QUICK_TO_COMPILE, *known)
+    return {**COMPILED, **xla_flags(QUICK_TO_COMPILE, *known)}
 
 
 def run_own_tests(session: nox.Session, package: str, *arguments: str) -> None:

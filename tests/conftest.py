@@ -26,6 +26,11 @@ def only_what_a_module_makes_is_collected():
     gc.freeze()
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the tests that clear JAX's caches, while there is little to compile again."""
+    items.sort(key=lambda item: item.get_closest_marker("clears_caches") is None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """Skip what needs float16 where XLA has none."""

@@ -95,27 +95,40 @@ OTHERS = {
     ),
     "store_dce": store_dce,
 }
-WAYS = {
-    "jit": jax.jit,
-    "jit vmap": lambda f: lambda x: jax.jit(jax.vmap(f))(jnp.stack([x, x])),
-    "grad": lambda f: jax.grad(lambda x: f(x).sum()),
-    "jit grad": lambda f: jax.jit(jax.grad(lambda x: f(x).sum())),
-    "jit vmap grad": lambda f: (
-        lambda x: jax.jit(jax.vmap(jax.grad(lambda x: f(x).sum())))(jnp.stack([x, x]))
-    ),
+
+
+def summed(function):
+    return lambda x: function(x).sum()
+
+
+def batched(function):
+    return lambda x: jax.vmap(function)(jnp.stack([x, x]))
+
+
+VALUES = {"jit": lambda f: f, "jit vmap": batched}
+GRADIENTS = {
+    "jit grad": lambda f: jax.grad(summed(f)),
+    "jit vmap grad": lambda f: batched(jax.grad(summed(f))),
 }
 
 
-@pytest.mark.parametrize("way", ["jit", "jit vmap"])
+@pytest.mark.parametrize("way", VALUES)
 @pytest.mark.parametrize("name", {**SMOOTH, **OTHERS})
 def test_values(name, way):
+    """It is traced and lowered; to compile it would trace nothing more."""
     function = {**SMOOTH, **OTHERS}[name]
     with jax.checking_leaks():
-        WAYS[way](function)(X)
+        jax.jit(VALUES[way](function)).lower(X)
 
 
-@pytest.mark.parametrize("way", ["grad", "jit grad", "jit vmap grad"])
+@pytest.mark.parametrize("way", GRADIENTS)
 @pytest.mark.parametrize("name", SMOOTH)
 def test_gradients(name, way):
     with jax.checking_leaks():
-        WAYS[way](SMOOTH[name])(X)
+        jax.jit(GRADIENTS[way](SMOOTH[name])).lower(X)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_gradients_step_by_step(name):
+    with jax.checking_leaks():
+        jax.grad(summed(SMOOTH[name]))(X)

@@ -6,6 +6,8 @@ In a process of its own, since the checks are put in when the package is importe
 import subprocess
 import sys
 
+import pytest
+
 PREPARE = """
 from jaxtyping import install_import_hook
 with install_import_hook("eqx_nn", "beartype.beartype"):
@@ -65,21 +67,21 @@ WRONG = {
 }
 
 
-def run(program):
-    line = [sys.executable, "-W", "error", "-c", PREPARE + program]
-    return subprocess.run(line, capture_output=True, text=True, check=False)
-
-
-def test_right_calls_pass():
-    result = run(RIGHT)
-    assert result.returncode == 0, result.stderr
-
-
-def test_wrong_calls_are_caught():
+@pytest.fixture(scope="module")
+def result():
+    """Of a process that makes the wrong calls, then the right ones."""
     caught = "".join(
         f"try:\n    {call}\nexcept Exception as error:\n    print(type(error).__name__)\n"
         f"else:\n    print({name!r})\n"
         for name, call in WRONG.items()
     )
-    result = run(caught)
+    line = [sys.executable, "-W", "error", "-c", PREPARE + caught + RIGHT]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def test_right_calls_pass(result):
+    assert result.returncode == 0, result.stderr
+
+
+def test_wrong_calls_are_caught(result):
     assert result.stdout.split("\n")[:-1] == ["TypeCheckError"] * len(WRONG), result.stderr

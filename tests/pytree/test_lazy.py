@@ -1,6 +1,6 @@
 """`load_on_use`: names of a module that lie in others."""
 
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -33,18 +33,21 @@ __getattr__, __dir__ = load_on_use(__name__, {}, otherwise=refuse)
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Run code beside the files above, and give what it prints."""
+def run(tmp_path, monkeypatch, capsys):
+    """Run code beside the files above, not loaded yet, and give what it prints."""
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
 
     def run(code):
-        command = [sys.executable, "-c", code]
-        ran = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
-        return ran.stdout.split()
+        (tmp_path / "code.py").write_text(code, encoding="utf-8")
+        runpy.run_path(str(tmp_path / "code.py"))
+        return capsys.readouterr().out.split()
 
-    return run
+    yield run
+    for name in [it for it in sys.modules if it.split(".")[0] in ("here", "there", "made")]:
+        del sys.modules[name]
 
 
 def test_a_name_loads_the_module_that_it_lies_in(run):

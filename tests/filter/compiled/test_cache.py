@@ -110,6 +110,7 @@ class TestShared:
                 assert filter_jit(Traced(jnp.array(weight)).method)(1.0) == weight
         assert len(traces) == 1
 
+    @pytest.mark.clears_caches
     def test_after_jax_cleared_its_caches(self, counted):
         run = filter_jit(counted)
         run(jnp.ones(2))

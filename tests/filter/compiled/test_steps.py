@@ -117,6 +117,7 @@ def test_a_leaf_without_a_hash(kind):
     assert CALLERS[kind](function, model).scale is model.scale
 
 
+@pytest.mark.clears_caches
 def test_nothing_outlives_the_function(kind, assert_freed):
     function, traced = counting(kind)
     model = Model(jnp.ones(2))
@@ -127,6 +128,7 @@ def test_nothing_outlives_the_function(kind, assert_freed):
     assert_freed(*references)
 
 
+@pytest.mark.clears_caches
 def test_arrays_are_not_held(kind, assert_freed):
     function, _ = counting(kind)
     model = Model(jnp.ones(2))

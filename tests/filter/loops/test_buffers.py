@@ -42,11 +42,11 @@ POWERS = np.arange(1.0, 7)
 
 
 def expected(x, steps):
-    return np.where(POWERS <= steps, x**POWERS, 0)
+    return np.where(steps >= POWERS, x**POWERS, 0)
 
 
 def expected_gradient(x, steps, weights=1.0):
-    return np.sum(np.where(POWERS <= steps, weights * POWERS * x ** (POWERS - 1), 0))
+    return np.sum(np.where(steps >= POWERS, weights * POWERS * x ** (POWERS - 1), 0))
 
 
 def test_what_is_written_is_there(kind):

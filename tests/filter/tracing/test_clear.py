@@ -1,10 +1,12 @@
 """`clear_caches`."""
 
 import jax.numpy as jnp
+import pytest
 
 from eqx_filter import cached_filter_eval_shape, clear_caches, filter_jit
 
 
+@pytest.mark.clears_caches
 def test_functions_are_traced_again():
     traced = []
 
