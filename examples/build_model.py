@@ -47,7 +47,7 @@ class Perceptron(eqx.Module):
         return last(x)
 
 
-# The model is an argument like any other: it is passed into `jax.vmap`, `gradf` and `jitf`.
+# The model is an argument like any other: it goes into `jax.vmap`, `value_and_grad_f` and `jitf`.
 @ft.partial(eqx.jitf, filter_fn=eqx.is_inexact_array)
 @ft.partial(eqx.value_and_grad_f, filter_fn=eqx.is_inexact_array)
 def loss(model, x, y):

@@ -6,7 +6,6 @@ The cell is a PyTree like any other, so JAX's own scan takes it as it is. Run it
 """
 
 import argparse
-import functools as ft
 
 import jax
 import jax.numpy as jnp
@@ -48,8 +47,8 @@ class RNN(eqx.Module):
         return self.linear(hidden)
 
 
-@ft.partial(eqx.jitf, filter_fn=eqx.is_inexact_array)
-@ft.partial(eqx.value_and_grad_f, filter_fn=eqx.is_inexact_array)
+@eqx.filter_jit
+@eqx.filter_value_and_grad
 def loss(model, xs, y):
     return optax.sigmoid_binary_cross_entropy(jax.vmap(model)(xs), y).mean()
 
