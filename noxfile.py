@@ -252,7 +252,8 @@ def docs(session: nox.Session) -> None:
     """Build the site into outputs/site, strictly, and look at it in Chromium where there is one.
 
     With `-- --serve`, show it, and again after each change. With `-- --publish VERSION`, commit it
-    to the branch `gh-pages` as this version and as `latest`, and push nothing.
+    to the branch `gh-pages` as this version and as `latest`, where the site's root leads, and push
+    nothing.
     """
     session.install(*group("docs"))
     environment = {"NO_MKDOCS_2_WARNING": "1"}
@@ -261,6 +262,7 @@ def docs(session: nox.Session) -> None:
     elif "--publish" in session.posargs:
         [version] = [it for it in session.posargs if it != "--publish"]
         session.run("mike", "deploy", "--update-aliases", version, "latest", env=environment)
+        session.run("mike", "set-default", "latest", env=environment)
     else:
         session.run("mkdocs", "build", "--strict", env=environment)
         [tests] = folders("site")
