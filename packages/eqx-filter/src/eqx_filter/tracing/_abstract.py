@@ -60,10 +60,10 @@ def filter_eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any
     **Raises:** `TypeError` if `fun` cannot be called.
     """
     refuse_uncallable("filter_eval_shape", fun=fun)
-    of_arrays, arrays = _of_arrays(
+    run, arrays = over_arrays(
         lambda fun, args, kwargs: fun(*args, **kwargs), fun, args, kwargs
     )
-    return jax.eval_shape(of_arrays, *arrays).unpack()
+    return jax.eval_shape(run, *arrays).unpack()
 
 
 def cached_filter_eval_shape(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -92,11 +92,11 @@ def forget_shapes() -> None:
 
 def trace_of_arrays(fun: Any, args: Any, kwargs: Any) -> tuple[Any, Packed]:
     """The closed jaxpr of a call over its arrays in a row, and the output's structs, packed."""
-    of_arrays, arrays = _of_arrays(lambda args, kwargs: fun(*args, **kwargs), args, kwargs)
-    return jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
+    run, arrays = over_arrays(lambda args, kwargs: fun(*args, **kwargs), args, kwargs)
+    return jax.make_jaxpr(run, return_shape=True)(*arrays)
 
 
-def _of_arrays(function: Any, *parts: Any) -> tuple[Callable[..., Packed], list[Any]]:
+def over_arrays(function: Any, *parts: Any) -> tuple[Callable[..., Packed], list[Any]]:
     """A function of the arrays in `parts` that calls `function` with the parts, and the arrays."""
     leaves, structure = jtu.tree_flatten(parts)
     layout = Layout(leaves, structure, ABSTRACT_TOO)

@@ -1,0 +1,140 @@
+"""The rows of a table of a model: which nodes have one, and what is counted in each.
+
+A row counts the arrays below its node that are below no other row's node, and none twice; so the
+sum over the rows is the whole.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+
+from ..paths._nodes import Node, nodes_of
+from ..shared._predicates import ABSTRACT_TOO, is_inexact
+
+_CONTAINERS = (dict, list, tuple, type(None))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One node of a model.
+
+    `parameters` are the elements of its floating and complex arrays, `trainable` of those that no
+    field keeps from being trained, and `bytes` is the size of all its arrays: without what another
+    row counts. `shared` says of the paths that stand in the tree before where that is. `calls` is
+    how often the node is called; `inputs` and `outputs` are the arrays of the first call. `flops`
+    is the number of operations of all calls, without those of other rows; None where that cannot
+    be told, or was not asked for.
+    """
+
+    path: str
+    type: str
+    depth: int
+    parameters: int
+    trainable: int
+    bytes: int
+    shared: Mapping[str, str]
+    calls: int = 0
+    inputs: Sequence[jax.ShapeDtypeStruct] = ()
+    outputs: Sequence[jax.ShapeDtypeStruct] = ()
+    flops: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what the row holds as numbers, texts, lists and dicts."""
+        held = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+        shapes = {name: _told(held[name]) for name in ("inputs", "outputs")}
+        return {**held, "shared": dict(self.shared), **shapes}
+
+
+def _told(structs: Sequence[jax.ShapeDtypeStruct]) -> list[dict[str, Any]]:
+    return [{"shape": list(it.shape), "dtype": str(it.dtype)} for it in structs]
+
+
+def rows_of(model: Any, depth: int | None) -> tuple[list[Row], list[Node], dict[int, int]]:
+    """The rows, all nodes, and for the place of each node that has a row the place of the row.
+
+    Rows that are deeper than `depth` are counted in the one above.
+    """
+    nodes = nodes_of(model)
+    rows: list[Row] = []
+    row_at: dict[int, int] = {}
+    above: list[int] = []  # of each node the row that it is counted in; -1 within what is shared
+    frozen: list[bool] = []
+    first: dict[int, str] = {}
+    arrays_below = _above_arrays(nodes)
+    for i, node in enumerate(nodes):
+        own = above[node.parent] if i else 0  # the first row is that of the first node
+        frozen.append(bool(i) and (frozen[node.parent] or _is_frozen(nodes[node.parent], node)))
+        above.append(own)
+        if own < 0:
+            continue
+        before = first.get(id(node.value)) if _has_identity(node) else None
+        if _has_row(node, i, *arrays_below):
+            level = rows[own].depth + 1 if i else 0
+            if depth is None or level <= depth:
+                above[i] = row_at[i] = len(rows)
+                rows.append(Row(node.path, type(node.value).__name__, level, 0, 0, 0, {}))
+        if before is not None:
+            rows[above[i]] = _with_shared(rows[above[i]], node.path, before)
+            above[i] = -1
+        elif _has_identity(node):
+            first[id(node.value)] = node.path
+            if isinstance(node.value, ABSTRACT_TOO):
+                rows[own] = _with_array(rows[own], node.value, frozen[i])
+    return rows, nodes, row_at
+
+
+def _above_arrays(nodes: Sequence[Node]) -> tuple[set[int], set[int]]:
+    """The places of the nodes that have an array below them, and of those that have one as child."""
+    above: set[int] = set()
+    parents: set[int] = set()
+    for node in nodes:
+        if node.is_leaf and isinstance(node.value, ABSTRACT_TOO):
+            place = node.parent
+            parents.add(place)
+            while place >= 0 and place not in above:
+                above.add(place)
+                place = nodes[place].parent
+    return above, parents
+
+
+def _has_row(node: Node, place: int, above: set[int], parents: set[int]) -> bool:
+    if not place:
+        return True
+    if node.is_leaf:
+        return False
+    if isinstance(node.value, _CONTAINERS) and not hasattr(node.value, "_fields"):
+        return place in parents
+    return place in above or callable(node.value)
+
+
+def _has_identity(node: Node) -> bool:
+    """Whether the same object at two places is one thing that is shared."""
+    if isinstance(node.value, ABSTRACT_TOO):
+        return True
+    return not node.is_leaf and not isinstance(node.value, _CONTAINERS)
+
+
+def _is_frozen(parent: Node, node: Node) -> bool:
+    """Whether a node is in a field that is declared not to be trained."""
+    if not dataclasses.is_dataclass(parent.value):
+        return False
+    spec = type(parent.value).__dataclass_fields__.get(getattr(node.keys[-1], "name", None))
+    return spec is not None and spec.metadata.get("trainable", True) is False
+
+
+def _with_array(row: Row, array: Any, is_frozen: bool) -> Row:
+    size = math.prod(array.shape)
+    counted = size if is_inexact(array.dtype) else 0
+    return dataclasses.replace(
+        row,
+        parameters=row.parameters + counted,
+        trainable=row.trainable + counted * (not is_frozen),
+        bytes=row.bytes + size * array.dtype.itemsize,
+    )
+
+
+def _with_shared(row: Row, path: str, before: str) -> Row:
+    return dataclasses.replace(row, shared={**row.shared, path: before})

@@ -1,0 +1,149 @@
+"""A summary as text and as HTML."""
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from eqx_pytree import tree_pformat
+
+from ._rows import Row
+
+if TYPE_CHECKING:
+    from ._summary import Summary
+
+_WIDTH = 100
+_GAP = 2
+_LEFT = {"path", "type", "in", "out"}
+"""The columns of texts; the others hold numbers."""
+
+_SHRINKS = {"path": 16, "type": 8, "in": 10, "out": 10}
+"""What is shortened where a table is too wide, and to no less than this."""
+
+_UNITS = ("", "k", "M", "G", "T", "P", "E")
+
+
+def as_text(summary: "Summary") -> str:
+    """The table in columns, of which none goes beyond 100."""
+    header = _header(summary)
+    lines = [_cells(row, header) for row in summary.rows]
+    widths = _widths(header, [header, *lines])
+    told = [_line(header, header, widths), "-" * (sum(widths) + _GAP * (len(widths) - 1))]
+    for row, cells in zip(summary.rows, lines, strict=True):
+        told.append(_line(header, cells, widths))
+        told += [_fit(f"    {note}", _WIDTH) for note in _notes(row)]
+    return "\n".join([*told, told[1], *_totals(summary)])
+
+
+def as_html(summary: "Summary") -> str:
+    """The table for notebooks; nothing in it is shortened."""
+    header = _header(summary)
+    rows = ["".join(f"<th>{html.escape(it)}</th>" for it in header)]
+    for row in summary.rows:
+        cells = _cells(row, header)
+        cells[0] = "<br>".join(map(html.escape, (cells[0], *_notes(row))))
+        cells[1:] = map(html.escape, cells[1:])
+        rows.append("".join(_html_cell(*pair) for pair in zip(header, cells, strict=True)))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    totals = "<br>".join(map(html.escape, _totals(summary)))
+    return f"<table>{body}</table><p>{totals}</p>"
+
+
+def _html_cell(column: str, text: str) -> str:
+    side = "left" if column in _LEFT else "right"
+    return f'<td style="text-align: {side}">{text}</td>'
+
+
+def _header(summary: "Summary") -> list[str]:
+    shapes = ["in", "out"] if summary.has_shapes else []
+    return [
+        *("path", "type", "parameters", "trainable", "bytes"),
+        *shapes,
+        *(["FLOPs"] if summary.has_cost else []),
+    ]
+
+
+def _cells(row: Row, header: Sequence[str]) -> list[str]:
+    inputs, outputs = _shapes(row.inputs), _shapes(row.outputs)
+    again = f" x{row.calls}" if row.calls > 1 else ""
+    cells = {
+        "path": row.path or "(all)",
+        "type": row.type,
+        "parameters": f"{row.parameters:,}" if row.parameters else "",
+        "trainable": _share(row),
+        "bytes": _scaled(row.bytes, "B") if row.bytes else "",
+        "in": inputs,
+        "out": f"{outputs}{again}",
+        "FLOPs": "?" if row.flops is None else _scaled(row.flops) if row.flops else "",
+    }
+    return [cells[column] for column in header]
+
+
+def _shapes(structs: Sequence[Any]) -> str:
+    return ", ".join(tree_pformat(it, struct_as_array=True, width=_WIDTH * 10) for it in structs)
+
+
+def _share(row: Row) -> str:
+    if not row.parameters:
+        return ""
+    if row.trainable in (0, row.parameters):
+        return "yes" if row.trainable else "no"
+    return f"{row.trainable:,}"
+
+
+def _notes(row: Row) -> list[str]:
+    """What is said of nodes that are shared."""
+    return [
+        f"the same as {before or '(all)'}" if path == row.path else f"{path} is {before}"
+        for path, before in row.shared.items()
+    ]
+
+
+def _totals(summary: "Summary") -> list[str]:
+    told = (
+        f"{summary.parameters:,} parameters, {summary.trainable:,} of them trainable, "
+        f"{_scaled(summary.bytes, 'B')}"
+    )
+    if not summary.has_cost:
+        return [told]
+    if summary.flops is not None:
+        return [f"{told}, {_scaled(summary.flops, 'FLOP')}"]
+    known = sum(row.flops for row in summary.rows if row.flops is not None)
+    opaque = [row.path or "(all)" for row in summary.rows if row.flops is None]
+    note = f"XLA cannot tell the FLOPs of {', '.join(opaque)}; the others: {_scaled(known, 'FLOP')}"
+    return [told, _fit(note, _WIDTH)]
+
+
+def _scaled(number: float, unit: str = "") -> str:
+    """A number with three digits and a prefix, as `1.23 M`."""
+    power = 0
+    while number >= 999.5 and power < len(_UNITS) - 1:
+        number, power = number / 1000, power + 1
+    digits = 0 if power == 0 or number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{number:.{digits}f} {_UNITS[power]}{unit}".rstrip()
+
+
+def _widths(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[int]:
+    widths = [max(len(cells[i]) for cells in lines) for i in range(len(header))]
+    while sum(widths) + _GAP * (len(widths) - 1) > _WIDTH:
+        able = [i for i, name in enumerate(header) if widths[i] > _SHRINKS.get(name, _WIDTH)]
+        if not able:
+            break
+        widths[max(able, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _line(header: Sequence[str], cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        _fit(cell, width, from_left=name == "path").ljust(width)
+        if name in _LEFT
+        else cell.rjust(width)
+        for name, cell, width in zip(header, cells, widths, strict=True)
+    ]
+    return (" " * _GAP).join(padded).rstrip()
+
+
+def _fit(text: str, width: int, *, from_left: bool = False) -> str:
+    """A text of at most so many columns; of a path the end is what tells."""
+    if len(text) <= width:
+        return text
+    return "…" + text[len(text) - width + 1 :] if from_left else text[: width - 1] + "…"
