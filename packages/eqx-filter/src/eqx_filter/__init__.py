@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         control_flow,
         derivatives,
         errors,
+        inspecting,
         paths,
         sharding,
         toolkit,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .control_flow import *  # noqa: F403
     from .derivatives import *  # noqa: F403
     from .errors import *  # noqa: F403
+    from .inspecting import *  # noqa: F403
     from .paths import *  # noqa: F403
     from .sharding import *  # noqa: F403
     from .toolkit import *  # noqa: F403
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     __all__ += control_flow.__all__
     __all__ += derivatives.__all__
     __all__ += errors.__all__
+    __all__ += inspecting.__all__
     __all__ += paths.__all__
     __all__ += sharding.__all__
     __all__ += toolkit.__all__
@@ -76,6 +79,7 @@ else:
         ".errors": (
             "EquinoxRuntimeError EquinoxTracetimeError assert_dce branched_error_if error_if"
         ),
+        ".inspecting": "Summary TreeCost capture summary tree_cost",
         ".paths": "Labels Selector by from_paths partition_by tree_label tree_mask tree_paths",
         ".sharding": "filter_device_put filter_shard filter_shard_map",
         ".toolkit": (

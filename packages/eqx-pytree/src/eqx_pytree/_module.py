@@ -216,6 +216,12 @@ class Module(metaclass=ModuleMeta):
         """What `tree_pformat` says."""
         return tree_pformat(self)
 
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Any) -> Any:
+        """Draw the fields for treescope, with what is static, frozen, traced or shared marked."""
+        from ._treescope import drawn
+
+        return drawn(self, path, subtree_renderer, Module)
+
 
 Module.register(BoundMethod)
 

@@ -19,6 +19,7 @@ from ._found import Found, found_in
 from ._perturb import shifts_of
 from ._stand_ins import restored, traced_level, with_stand_ins
 
+
 class CaptureWrapper(Wrapper):
     """A callable that returns a pair: the function's result, and what was chosen."""
 

@@ -111,6 +111,6 @@ def told_of(told: Any, name: str) -> float | None:
     """
     if isinstance(told, (list, tuple)):  # one for each device
         told = told[0] if told else None
-    if not told or any(value < 0 for value in told.values()):
+    if told is None or any(value < 0 for value in told.values()):
         return None
     return float(told.get(name, 0.0))

@@ -21,6 +21,21 @@ CHECKPOINTS = frozenset({"checkpoint", "remat", "remat2"})
 CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
 
 
+_OUTSIDE = "Call it outside of that"
+_PLACES = {
+    "cond": (
+        "a branch of `cond` or `switch`, which may not be taken (a loop of kind='bounded' is made "
+        "of such)",
+        "Compute it before the branch, or select with `jax.numpy.where`",
+    ),
+    "while": (
+        "a loop whose number of steps is not known",
+        "Use a scan, as `filter_scan`, or `filter_fori_loop` with bounds that are numbers",
+    ),
+}
+"""Where a mark has no one value, and the way out."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Found:
     """A mark: its label, and the abstract values of the marked arrays.
@@ -53,9 +68,7 @@ def found_in(jaxpr: Jaxpr, level: int) -> list[Found]:
     return list(_found(jaxpr, level, (), None))
 
 
-def _found(
-    jaxpr: Jaxpr, level: int, steps: tuple[int, ...], why: str | None
-) -> Iterator[Found]:
+def _found(jaxpr: Jaxpr, level: int, steps: tuple[int, ...], why: str | None) -> Iterator[Found]:
     for equation in jaxpr.eqns:
         name, params = equation.primitive.name, equation.params
         if equation.primitive is mark_p:
@@ -70,7 +83,9 @@ def _found(
         elif name in JITS or name in CHECKPOINTS:
             yield from _found(inner[0], level, steps, why)
         elif name in CUSTOM:
-            yield from _found(inner[0], level, steps, why or "a function with a derivative of its own")
+            yield from _found(
+                inner[0], level, steps, why or "a function with a derivative of its own"
+            )
         else:
             refuse(name, inner, level)
 
@@ -119,18 +134,6 @@ def refuse(name: str, jaxprs: list[Jaxpr], level: int) -> None:
     **Raises:** `ValueError`.
     """
     label = next(label for jaxpr in jaxprs for label in labels_in(jaxpr, level))
-    places = {
-        "cond": (
-            "a branch of `cond` or `switch`, which may not be taken (a loop of kind='bounded' is "
-            "made of such)",
-            "Compute it before the branch, or select with `jax.numpy.where`",
-        ),
-        "while": (
-            "a loop whose number of steps is not known",
-            "Use a scan, as `filter_scan`, or `filter_fori_loop` with bounds that are numbers",
-        ),
-    }
-    other = f"`{name}`, which values cannot be carried out of", "Call it outside of that"
-    place, way_out = places.get(name, other)
+    place, way_out = _PLACES.get(name, (f"`{name}`, which no value can leave", _OUTSIDE))
     message = f"`capture` cannot give what `{label.tag.path}` returns: it is called in {place}. {way_out}."
     raise ValueError(message)

@@ -1,4 +1,4 @@
-"""What `capture` adds to marked values, so that a gradient with respect to them can be asked for."""
+"""What `capture` adds to marked values, so that a gradient with respect to them can be taken."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -87,7 +87,7 @@ def rows_of(model: Any, depth: int | None) -> tuple[list[Row], list[Node], dict[
 
 
 def _above_arrays(nodes: Sequence[Node]) -> tuple[set[int], set[int]]:
-    """The places of the nodes that have an array below them, and of those that have one as child."""
+    """The places of the nodes with an array below them, and of those with one as a child."""
     above: set[int] = set()
     parents: set[int] = set()
     for node in nodes:

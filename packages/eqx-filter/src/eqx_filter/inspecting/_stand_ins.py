@@ -69,6 +69,16 @@ class StandIn:
         return _call(call, vars(self).get(_TAGS, ()), args, kwargs)
 
 
+def _of_signature(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A `__call__` of stand-ins that has the signature of the class's own."""
+
+    @functools.wraps(function)
+    def __call__(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - it is that
+        return StandIn.__call__(self, *args, **kwargs)
+
+    return __call__
+
+
 class _Around(Module):
     """A callable of any type, with marks."""
 
@@ -77,6 +87,10 @@ class _Around(Module):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return _call(self.fun, self.tags, args, kwargs)
+
+    @property
+    def __wrapped__(self) -> Any:
+        return self.fun
 
     def __getattr__(self, name: str) -> Any:
         if name in ("fun", "tags"):  # absent while it is made
@@ -151,7 +165,10 @@ def _tags_of(node: Any) -> tuple[Tag, ...]:
 
 
 def _call(
-    call: Callable[..., Any], tags: tuple[Tag, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    call: Callable[..., Any],
+    tags: tuple[Tag, ...],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
 ) -> Any:
     for tag in tags:
         if tag.inputs:
@@ -195,6 +212,8 @@ def _made_below(cls: Any) -> type | None:
     meta = type(cls)
     make: Any = abc.ABCMeta.__new__ if issubclass(meta, abc.ABCMeta) else type.__new__
     names = {"__qualname__": cls.__qualname__, "__module__": cls.__module__, "__doc__": cls.__doc__}
+    if isinstance(cls.__call__, types.FunctionType):
+        names["__call__"] = _of_signature(cls.__call__)
     try:
         made = make(meta, cls.__name__, (StandIn, cls), names)
         tuple.__new__(made) if issubclass(made, tuple) else object.__new__(made)

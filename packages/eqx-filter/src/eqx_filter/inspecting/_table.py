@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 _GAP = 2
+_COLUMNS = ("path", "type", "parameters", "trainable", "bytes", "in", "out", "FLOPs")
 _LEFT = {"path", "type", "in", "out"}
 """The columns of texts; the others hold numbers."""
 
@@ -54,12 +55,12 @@ def _html_cell(column: str, text: str) -> str:
 
 
 def _header(summary: "Summary") -> list[str]:
-    shapes = ["in", "out"] if summary.has_shapes else []
-    return [
-        *("path", "type", "parameters", "trainable", "bytes"),
-        *shapes,
-        *(["FLOPs"] if summary.has_cost else []),
-    ]
+    left_out = {
+        *(["trainable"] if summary.trainable == summary.parameters else []),
+        *([] if summary.has_shapes else ["in", "out"]),
+        *([] if summary.has_cost else ["FLOPs"]),
+    }
+    return [name for name in _COLUMNS if name not in left_out]
 
 
 def _cells(row: Row, header: Sequence[str]) -> list[str]:

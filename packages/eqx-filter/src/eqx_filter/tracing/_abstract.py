@@ -60,9 +60,7 @@ def filter_eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any
     **Raises:** `TypeError` if `fun` cannot be called.
     """
     refuse_uncallable("filter_eval_shape", fun=fun)
-    run, arrays = over_arrays(
-        lambda fun, args, kwargs: fun(*args, **kwargs), fun, args, kwargs
-    )
+    run, arrays = over_arrays(lambda fun, args, kwargs: fun(*args, **kwargs), fun, args, kwargs)
     return jax.eval_shape(run, *arrays).unpack()
 
 
