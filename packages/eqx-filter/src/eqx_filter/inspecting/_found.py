@@ -135,5 +135,6 @@ def refuse(name: str, jaxprs: list[Jaxpr], level: int) -> None:
     """
     label = next(label for jaxpr in jaxprs for label in labels_in(jaxpr, level))
     place, way_out = _PLACES.get(name, (f"`{name}`, which no value can leave", _OUTSIDE))
-    message = f"`capture` cannot give what `{label.tag.path}` returns: it is called in {place}. {way_out}."
+    path = label.tag.path
+    message = f"`capture` cannot give what `{path}` returns: it is called in {place}. {way_out}."
     raise ValueError(message)

@@ -24,9 +24,9 @@ class Row:
     `parameters` are the elements of its floating and complex arrays, `trainable` of those that no
     field keeps from being trained, and `bytes` is the size of all its arrays: without what another
     row counts. `shared` says of the paths that stand in the tree before where that is. `calls` is
-    how often the node is called; `inputs` and `outputs` are the arrays of the first call. `flops`
-    is the number of operations of all calls, without those of other rows; None where that cannot
-    be told, or was not asked for.
+    in how many places of the program the node is called, and `inputs` and `outputs` are the arrays
+    of the first. `flops` is the number of operations of all calls, in each step of a loop, without
+    those of other rows; None where that cannot be told, or was not asked for.
     """
 
     path: str
