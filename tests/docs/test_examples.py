@@ -21,6 +21,7 @@ FOLDERS = [
     "debug",
     "derivatives",
     "errors",
+    "inspecting",
     "paths",
     "sharding",
     "tracing",

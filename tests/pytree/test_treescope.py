@@ -11,6 +11,9 @@ import pytest
 from eqx_pytree import Module, field
 
 treescope = pytest.importorskip("treescope")
+pytestmark = pytest.mark.filterwarnings(  # treescope asks NumPy for all that it has
+    "ignore:The chararray class is deprecated:DeprecationWarning"
+)
 
 
 class Layer(Module):

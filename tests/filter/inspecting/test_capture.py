@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import eqx_filter as eqf
-import eqx_nn
 from eqx_filter import capture
 from eqx_filter.loops import scan, while_loop
 from eqx_filter.primitives import noinline
 from eqx_pytree import Module, Partial, field
+
+from .models import Noise
 
 X = jnp.arange(3.0)
 
@@ -421,23 +422,26 @@ def test_models_that_come_back_are_as_they_were():
 
 
 def test_state_and_keys():
-    norm, state = eqx_nn.make_with_state(eqx_nn.BatchNorm)(3, "batch", mode="batch")
-    model = eqx_nn.Sequential([norm, eqx_nn.Dropout(0.5)])
+    model, key = {"noise": Noise(0.5)}, jax.random.key(0)
 
-    def inside(x):
-        return capture(model, "layers.*")(x, state, key=jax.random.key(0))
+    def run(model, xs, state):
+        def one(x):
+            x, after = model["noise"](x, state, key=key)
+            return x - jax.lax.pmean(x, "batch"), after
 
-    def outside(model, xs):
-        return jax.vmap(
-            lambda x: model(x, state, key=jax.random.key(0)), out_axes=(0, None), axis_name="batch"
-        )(xs)
+        return jax.vmap(one, axis_name="batch", out_axes=(0, None))(xs)
 
-    xs = jnp.stack([X, X + 1])
-    (out, _), found = eqf.filter_jit(jax.vmap(inside, axis_name="batch"))(xs)
-    (same, _), alike = eqf.filter_jit(capture(outside, "layers.*"))(model, xs)
-    assert isinstance(found["layers.0"][1], eqx_nn.State)
-    assert found["layers.0"][0].shape == (2, 3)
-    close((out, found["layers.0"][0], found["layers.1"]), (same, alike["layers.0"][0], same))
+    xs, state = jnp.stack([X, X + 1]), {"n": jnp.array(1)}
+    _, inside = eqf.filter_jit(capture(run, "noise"))(model, xs, state)
+    noisy, after = inside["noise"]
+    close((noisy, after), (xs + 0.5 * jax.random.normal(key, (3,)), {"n": 2}))
+
+    def of_one(x):
+        return capture(lambda model, x: jax.lax.psum(model(x), "batch"), "first")(MODEL, x)
+
+    out, inside = jax.vmap(of_one, axis_name="batch")(xs)
+    expected, first = jax.vmap(lambda x: by_hand(MODEL, x))(xs)
+    close((out[0], inside["first"]), (expected.sum(0), first))
 
 
 class Bound(Module):

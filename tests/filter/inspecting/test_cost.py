@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import pytest
 
 import eqx_filter as eqf
-import eqx_nn
 from eqx_filter import TreeCost, tree_cost
+
+from .models import linear
 
 X = jnp.ones((8, 8))
 
@@ -30,7 +31,7 @@ def test_it_is_what_xla_says_of_the_program():
 
 
 def test_models_and_what_has_no_values():
-    model = eqf.filter_eval_shape(eqx_nn.Linear, 4, 4, key=jax.random.key(0))
+    model = eqf.filter_eval_shape(linear, 4, 4)
     x = jax.ShapeDtypeStruct((4,), jnp.float32)
     cost = tree_cost(eqf.filter_jit(lambda model, x: model(x)), model, x=x)
     assert cost.flops == 2 * 16 + 4

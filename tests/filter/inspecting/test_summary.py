@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import eqx_filter as eqf
-import eqx_nn
 from eqx_filter import Summary, summary
 from eqx_pytree import Module, field
 
+from .models import Layers, Linear, Noise, layers, linear
+
 X = jnp.ones(2)
 KEY = jax.random.key(0)
-MLP = eqx_nn.MLP(2, 1, 4, 2, key=KEY)
+MLP = layers(2, 4, 4, 1)
 
 
 def by_path(table, name):
@@ -30,7 +31,7 @@ def test_the_table_of_a_model():
     table = summary(MLP, X, cost=True)
     assert isinstance(table, Summary)
     assert by_path(table, "type") == {
-        "": "MLP",
+        "": "Layers",
         "layers.0": "Linear",
         "layers.1": "Linear",
         "layers.2": "Linear",
@@ -57,7 +58,7 @@ def test_sums_are_those_of_the_leaves_and_of_xla():
 
 @pytest.mark.parametrize("depth", [0, 1, 2, None])
 def test_what_is_deeper_is_counted_above(depth):
-    model = eqx_nn.Sequential([MLP, eqx_nn.Lambda(jnp.sin)])
+    model = Layers((MLP, linear(1, 3)), jnp.sin)
     table = summary(model, X, depth=depth, cost=True)
     assert len(table.rows) == {0: 1, 1: 3}.get(depth, 6)
     whole = summary(model, X, cost=True)
@@ -66,9 +67,9 @@ def test_what_is_deeper_is_counted_above(depth):
 
 
 def test_what_stands_twice_is_counted_once():
-    first = eqx_nn.Linear(4, 4, key=KEY)
+    first = linear(4, 4)
     tied = eqf.tree_at(lambda layer: layer.bias, first, first.bias + 1)
-    table = summary(eqx_nn.Sequential([first, first, tied]), jnp.ones(4), cost=True)
+    table = summary(Layers((first, first, tied), jnp.sin), jnp.ones(4), cost=True)
     assert by_path(table, "parameters") == {"": 0, "layers.0": 20, "layers.1": 0, "layers.2": 4}
     assert by_path(table, "shared") == {
         "": {},
@@ -87,7 +88,7 @@ class Buffered(Module):
 
     weight: jax.Array
     table: jax.Array = field(metadata={"trainable": False})
-    inner: eqx_nn.Linear = field(metadata={"trainable": False})
+    inner: Linear = field(metadata={"trainable": False})
     count: jax.Array
 
     def __call__(self, x, state, *, key):
@@ -95,7 +96,7 @@ class Buffered(Module):
 
 
 def test_what_is_not_trained():
-    model = Buffered(X, jnp.ones(3), eqx_nn.Linear(2, 2, key=KEY), jnp.arange(5))
+    model = Buffered(X, jnp.ones(3), linear(2, 2), jnp.arange(5))
     table = summary(model, X, {"n": X}, key=KEY)
     assert by_path(table, "parameters") == {"": 5, "inner": 6}
     assert by_path(table, "trainable") == {"": 2, "inner": 0}
@@ -125,22 +126,16 @@ def test_dtypes_and_keys():
     table = summary(tree)
     assert table.parameters == 5
     assert table.bytes == 6 + 16 + 8 + KEY.dtype.itemsize
-    noisy = summary(eqx_nn.Dropout(0.5), X, key=KEY).rows[0]
-    assert sorted(it.shape for it in noisy.inputs) == [(), (2,)]
-    assert "key<fry>[]" in str(summary(eqx_nn.Dropout(0.5), X, key=KEY))
+    noisy = summary(Noise(0.5), X, {"n": jnp.array(0)}, key=KEY)
+    assert sorted(it.shape for it in noisy.rows[0].inputs) == [(), (), (2,)]
+    assert [it.shape for it in noisy.rows[0].outputs] == [(2,), ()]
+    assert "key<fry>[]" in str(noisy)
 
 
-def test_state():
-    norm, state = eqx_nn.make_with_state(eqx_nn.BatchNorm)(2, "batch", mode="ema")
-    call = summary(norm, X, state, inference=True)
-    assert len(call.rows[0].outputs) == len(call.rows[0].inputs) > 1
-    assert len(str(call).splitlines()[2]) <= 100
-
-
-class Layers(Module):
+class InLoop(Module):
     """Calls a layer in a scan, in a loop of any number of steps, or in a branch."""
 
-    layer: eqx_nn.Linear
+    layer: Linear
     how: str = field(static=True)
 
     def __call__(self, x):
@@ -155,20 +150,20 @@ class Layers(Module):
         return jnp.linalg.qr(self.layer(x)[:, None])[0][:, 0]
 
 
-LAYER = eqx_nn.Linear(4, 4, key=KEY)
+LAYER = linear(4, 4)
 
 
 def test_flops_of_a_scan_are_those_of_all_steps():
     x = jnp.ones(4)
-    table = summary(Layers(LAYER, "scan"), x, cost=True)
+    table = summary(InLoop(LAYER, "scan"), x, cost=True)
     assert by_path(table, "flops")["layer"] == 5 * xlas_flops(LAYER, x)
     assert table.rows[1].calls == 1
-    assert by_path(summary(Layers(LAYER, "alike"), x, cost=True), "flops")[""] > 0
+    assert by_path(summary(InLoop(LAYER, "alike"), x, cost=True), "flops")[""] > 0
 
 
 @pytest.mark.parametrize(("how", "opaque"), [("while", 2), ("cond", 2), ("kernel", 1)])
 def test_flops_that_cannot_be_told_are_none_and_said(how, opaque):
-    table = summary(Layers(LAYER, how), jnp.ones(4), cost=True)
+    table = summary(InLoop(LAYER, how), jnp.ones(4), cost=True)
     assert [row.flops for row in table.rows].count(None) == opaque
     assert table.flops is None
     assert "?" in str(table)
@@ -178,7 +173,7 @@ def test_flops_that_cannot_be_told_are_none_and_said(how, opaque):
 
 def test_transformations_inside():
     class Batched(Module):
-        mlp: eqx_nn.MLP
+        mlp: Layers
 
         @eqf.filter_jit
         def __call__(self, xs):
@@ -193,7 +188,8 @@ def test_transformations_inside():
 def test_ten_billion_parameters_take_no_memory():
     def make(key):
         keys = jax.random.split(key, 25)
-        return eqx_nn.Sequential([eqx_nn.Linear(20_000, 20_000, key=k) for k in keys])
+        every = [jax.random.normal(k, (20_001, 20_000)) for k in keys]
+        return Layers(tuple(Linear(it[1:], it[0]) for it in every), jnp.tanh)
 
     model = eqf.filter_eval_shape(make, KEY)
     table = summary(model, jax.ShapeDtypeStruct((20_000,), jnp.float32), cost=True)
@@ -254,11 +250,11 @@ def test_the_dict_is_plain():
 
 
 def test_what_is_called_several_times_is_told_so():
-    table = summary(eqx_nn.Sequential([LAYER, LAYER]), jnp.ones(4))
+    table = summary(Layers((LAYER, LAYER), jnp.sin), jnp.ones(4))
     assert by_path(table, "calls")["layers.0"] == 1
 
     class Twice(Module):
-        layer: eqx_nn.Linear
+        layer: Linear
 
         def __call__(self, x):
             return self.layer(self.layer(x))
@@ -275,5 +271,5 @@ def test_bad_arguments():
         summary(MLP, cost=True)
     with pytest.raises(ValueError, match=r"`depth` of `summary` is a number of levels.* got -1"):
         summary(MLP, depth=-1)
-    with pytest.raises((TypeError, ValueError), match=r"`Linear` expects `x` of shape \(2,\)"):
+    with pytest.raises(TypeError, match="contracting"):
         summary(MLP, jnp.ones(3))

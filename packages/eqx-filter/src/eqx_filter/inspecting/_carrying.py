@@ -12,7 +12,15 @@ from typing import Any
 import jax
 from jax.sharding import Sharding
 
-from ..shared._jax import ClosedJaxpr, Jaxpr, Literal, bind_with, opened, struct_of_aval
+from ..shared._jax import (
+    ClosedJaxpr,
+    Jaxpr,
+    Literal,
+    bind_with,
+    opened,
+    scan_counts,
+    struct_of_aval,
+)
 from ..shared._jaxprs import inner_jaxprs
 from ..shared._marks import mark_p
 from ._found import CHECKPOINTS, JITS, closed_jaxpr_of, found_in, holds, is_ours, is_second_time
@@ -89,7 +97,7 @@ def _scanned(
     run: Callable[..., Any], params: Any, operands: list[Any], shifts: Shifts
 ) -> tuple[list[Any], Values]:
     """A scan, with the values of all steps."""
-    consts, carried = params["num_consts"], params["num_carry"]
+    consts, carried = scan_counts(params)
 
     def step(carry: list[Any], row: Any) -> tuple[list[Any], Any]:
         xs, shifts = row

@@ -184,6 +184,17 @@ def bind_with(primitive: Any, operands: Any, params: dict[str, Any]) -> Any:
     return primitive.bind(*functions, *operands, **bound)
 
 
+def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
+    """How many operands of a scan are the same in each step, and how many are carried.
+
+    Until JAX 0.11 these are numbers among its parameters, and then parts of one of them.
+    """
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carry, _ = params["ft_in"].unpack()
+    return len(consts), len(carry)
+
+
 def tensorflow_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function on TensorFlow's tensors of one on JAX's arrays.
 
