@@ -25,7 +25,7 @@ class Layer(Module):
 
 class Model(Module):
     layers: list
-    table: jax.Array = field(metadata={"trainable": False})
+    table: jax.Array = field(trainable=False)
 
 
 def drawn(tree):

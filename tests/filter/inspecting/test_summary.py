@@ -87,8 +87,8 @@ class Buffered(Module):
     """A class with a field that is no parameter."""
 
     weight: jax.Array
-    table: jax.Array = field(metadata={"trainable": False})
-    inner: Linear = field(metadata={"trainable": False})
+    table: jax.Array = field(trainable=False)
+    inner: Linear = field(trainable=False)
     count: jax.Array
 
     def __call__(self, x, state, *, key):

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
-from ._fields import is_static
+from ._fields import TRAINABLE, is_static
 
 _seen: contextvars.ContextVar[dict[int, str] | None] = contextvars.ContextVar("seen", default=None)
 """The path of each Module and array that was drawn, by id, since the outermost Module was begun."""
@@ -88,7 +88,7 @@ def _notes(
     if is_static(spec):
         yield _STATIC
         return
-    if spec.metadata.get("trainable", True) is False:
+    if spec.metadata.get(TRAINABLE, True) is False:
         yield "frozen"
     leaves = jtu.tree_leaves(value, is_leaf=lambda node: isinstance(node, kind))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.tree_util as jtu
 
 from ..paths._nodes import Node, nodes_of
 from ..shared._predicates import ABSTRACT_TOO, is_inexact
+from ..training._trainable import trainable
 
 _CONTAINERS = (dict, list, tuple, type(None))
 
@@ -21,8 +23,8 @@ _CONTAINERS = (dict, list, tuple, type(None))
 class Row:
     """One node of a model.
 
-    `parameters` are the elements of its floating and complex arrays, `trainable` of those that no
-    field keeps from being trained, and `bytes` is the size of all its arrays: without what another
+    `parameters` are the elements of its floating and complex arrays, `trainable` of those that
+    `trainable` selects, and `bytes` is the size of all its arrays: without what another
     row counts. `shared` says of the paths that stand in the tree before where that is. `calls` is
     in how many places of the program the node is called, and `inputs` and `outputs` are the arrays
     of the first. `flops` is the number of operations of all calls, in each step of a loop, without
@@ -61,12 +63,11 @@ def rows_of(model: Any, depth: int | None) -> tuple[list[Row], list[Node], dict[
     rows: list[Row] = []
     row_at: dict[int, int] = {}
     above: list[int] = []  # of each node the row that it is counted in; -1 within what is shared
-    frozen: list[bool] = []
     first: dict[int, str] = {}
     arrays_below = _above_arrays(nodes)
+    mask = jtu.tree_leaves(trainable(model))
     for i, node in enumerate(nodes):
         own = above[node.parent] if i else 0  # the first row is that of the first node
-        frozen.append(bool(i) and (frozen[node.parent] or _is_frozen(nodes[node.parent], node)))
         above.append(own)
         if own < 0:
             continue
@@ -82,7 +83,7 @@ def rows_of(model: Any, depth: int | None) -> tuple[list[Row], list[Node], dict[
         elif _has_identity(node):
             first[id(node.value)] = node.path
             if isinstance(node.value, ABSTRACT_TOO):
-                rows[own] = _with_array(rows[own], node.value, frozen[i])
+                rows[own] = _with_array(rows[own], node.value, mask[node.leaves[0]])
     return rows, nodes, row_at
 
 
@@ -117,21 +118,13 @@ def _has_identity(node: Node) -> bool:
     return not node.is_leaf and not isinstance(node.value, _CONTAINERS)
 
 
-def _is_frozen(parent: Node, node: Node) -> bool:
-    """Whether a node is in a field that is declared not to be trained."""
-    if not dataclasses.is_dataclass(parent.value):
-        return False
-    spec = type(parent.value).__dataclass_fields__.get(getattr(node.keys[-1], "name", None))
-    return spec is not None and spec.metadata.get("trainable", True) is False
-
-
-def _with_array(row: Row, array: Any, is_frozen: bool) -> Row:
+def _with_array(row: Row, array: Any, is_trainable: bool) -> Row:
     size = math.prod(array.shape)
     counted = size if is_inexact(array.dtype) else 0
     return dataclasses.replace(
         row,
         parameters=row.parameters + counted,
-        trainable=row.trainable + counted * (not is_frozen),
+        trainable=row.trainable + counted * is_trainable,
         bytes=row.bytes + size * array.dtype.itemsize,
     )
 
