@@ -91,9 +91,7 @@ else:
             "cached_filter_eval_shape clear_caches filter_closure_convert filter_eval_shape "
             "filter_make_jaxpr filter_pure_callback"
         ),
-        ".training": (
-            "LossScale Optimizer Precision accumulate all_finite ema trainable"
-        ),
+        ".training": ("LossScale Optimizer Precision accumulate all_finite ema trainable"),
         ".trees": (
             "apply_updates combine filter hashable_combine hashable_partition partition "
             "tree_at tree_check tree_flatten_one_level ω"
