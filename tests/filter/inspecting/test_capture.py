@@ -128,6 +128,24 @@ def test_a_checkpoint_within_a_derivative_is_captured_once():
     close(outside(jnp.zeros(3)), jax.grad(loss_by_hand, argnums=2)(MODEL, X, jnp.zeros(3)))
 
 
+def test_a_derivative_of_checkpointed_steps_inside():
+    def of_steps(x, model):
+        step = eqf.filter_checkpoint(lambda model, x: model(x))
+        return jnp.sum(jax.lax.scan(lambda x, _: (step(model, x), None), x, length=3)[0])
+
+    def by_hand_too(x, model):
+        return steps_by_hand(model, x, jnp.zeros((3, 3)), jnp.zeros(3))
+
+    run = capture(lambda model, x: jax.grad(of_steps)(x, model), "first")
+    grads, inside = jax.jit(lambda x: run(MODEL, x))(X)
+    close((grads, inside["first"]), jax.grad(by_hand_too, has_aux=True)(X, MODEL))
+
+
+def test_what_is_added_reaches_a_derivative_inside():
+    grads, _ = capture(eqf.filter_grad(loss), "first", perturb={"first": 0.5})(MODEL, X)
+    close(grads, jax.grad(loss_by_hand)(MODEL, X, 0.5))
+
+
 def loop(kind):
     def of_steps(model, x):
         def step(x, shift):
@@ -138,9 +156,9 @@ def loop(kind):
     return of_steps
 
 
-def steps_by_hand(model, x, zeros):
+def steps_by_hand(model, x, zeros, shifts=(0.0, 1.0, 2.0)):
     firsts = []
-    for shift, zero in zip(jnp.arange(3.0), zeros, strict=True):
+    for shift, zero in zip(shifts, zeros, strict=True):
         x, first = by_hand(model, x, zero)
         x = x + shift
         firsts.append(first)
@@ -304,6 +322,7 @@ BAD_PERTURB = [
     ({"first": jnp.zeros(2)}, r"an array of shape \(2,\) .* for `first`.* to shape \(3,\)"),
     ({"first": jnp.zeros((4, 3))}, r"for `first`.*Make it by `jnp.zeros_like`"),
     ({"first": jnp.zeros(3, complex)}, "complex64 for `first`, which cannot be added"),
+    ({"first": True}, "a `bool` for `first`, which cannot be added"),
     ({"first": "zero"}, "a `str` for `first`"),
 ]
 
@@ -331,6 +350,9 @@ def test_outputs_are_any_pytrees():
         again, _ = model["pair"](found["y"])
         return jnp.sum(again["y"])
 
+    half = {"y": None, "name": None, "n": 0.5}, None
+    with pytest.raises(ValueError, match=r"for `pair`, which .* shape \(\) and dtype int32"):
+        capture(lambda m, x: m["pair"](x), "pair", perturb={"pair": half})(model, X)
     _, inside = capture(total, "pair")(model, X)
     first, second = inside["pair"]
     assert first[0]["name"] == "pair"
@@ -488,7 +510,7 @@ def test_what_is_not_called():
         capture(of_first, "second")(MODEL, X)
     with pytest.raises(ValueError, match=r"Only `model\(\.\.\.\)` is seen, and no other method"):
         capture(lambda model, x: model.first.twice(x), "first")(MODEL, X)
-    with pytest.raises(ValueError, match="nor is a call inside of `noinline`"):
+    with pytest.raises(ValueError, match=r"what `first` returns: it is called where .* `noinline`"):
         capture(lambda model, x: noinline(model)(x), "first")(MODEL, X)
 
 

@@ -27,7 +27,7 @@ class CaptureWrapper(Wrapper):
     perturb: Mapping[str, Any] | None
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        with traced_level() as level:
+        with traced_level() as (level, called):
             call = _with_marks(self.fun, args, self.where, level)
 
             def marked(fun: Any, args: Any, kwargs: Any) -> Any:
@@ -36,6 +36,9 @@ class CaptureWrapper(Wrapper):
             run, arrays = over_arrays(marked, *call, kwargs)
             closed, out = jax.make_jaxpr(run, return_shape=True)(*arrays)
         found = found_in(closed.jaxpr, level)
+        unseen = called - {it.label.tag.path for it in found}
+        if unseen:
+            raise ValueError(_not_seen(min(unseen)))
         if not found:
             raise ValueError(_nothing_called(self.where))
         shifts = shifts_of(self.perturb, found, closed.jaxpr, level)
@@ -69,15 +72,17 @@ def capture(
 
     **Returns:** a callable as `fn`, which returns a pair `(out, values)`: what `fn` returns, and a
     dict from path to what the module returned, any PyTree. That of a module that was called several
-    times is a tuple; one that was not called is left out. In a batch, arrays have the batch axis
-    in front; in a scan an axis of the steps. `fn` is traced, as by `jax.jit`, each time; compile
-    the whole, by `filter_jit`, to call it often. While it is traced each chosen node is an instance
-    of a subclass of its type. A scan of another kind than `"lax"` keeps what `"lax"` keeps.
+    times is a tuple; one that is not called is left out. In front arrays have the axes of batches
+    that they depend on, and before them one for the steps of each scan. `fn` is traced, as by
+    `jax.jit`, each time; compile the whole, by `filter_jit`, to call it often. While it is traced,
+    each chosen node is an instance of a subclass of its type. A scan of another kind than `"lax"`
+    keeps what `"lax"` keeps.
 
     **Raises:** `TypeError` if `fn` cannot be called, or nothing is there to choose from.
     `ValueError` with the path if a selected node cannot be called; if a module is called where
-    there is no one value: in a branch of `cond`, in a while loop or in `shard_map`; if none is
-    called; and for a `perturb` of another structure or shape.
+    there is no one value: in a branch of `cond`, in a while loop or in `shard_map`, or where it
+    cannot be seen, as in `noinline`; if none is called; and for a `perturb` of another structure,
+    shape or kind.
     """
     return wrap("capture", lambda fun: CaptureWrapper(as_tree(fun), where, perturb), fn)
 
@@ -138,9 +143,16 @@ def _not_callable(node: Node, where: Where) -> str:
     )
 
 
+def _not_seen(path: str) -> str:
+    return (
+        f"`capture` cannot give what `{path}` returns: it is called where programs cannot be "
+        "looked into, as in `noinline` or a primitive of one's own, or only for its shape. Call it "
+        "outside of that, or select others."
+    )
+
+
 def _nothing_called(where: Where) -> str:
     return (
-        f"None of the modules that `{by(where)!r}` selects is called, where `capture` can see it. "
-        "Only `model(...)` is seen, and no other method; nor is a call inside of `noinline`, a "
-        "callback, or a primitive of one's own."
+        f"None of the modules that `{by(where)!r}` selects is called. Only `model(...)` is seen, "
+        "and no other method."
     )

@@ -7,8 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..shared._describe import describe_value
-from ..shared._predicates import is_inexact, is_number_or_array
+from ..shared._predicates import is_number_or_array
 from ._found import Found, computed_again
+
+_TAKES = (
+    (jnp.integer, (jnp.integer,)),
+    (jnp.floating, (jnp.integer, jnp.floating)),
+    (jnp.complexfloating, (jnp.integer, jnp.inexact)),
+)
+"""What kinds of numbers can be added to arrays of each kind."""
 
 _TWICE = "a checkpoint in a derivative that `fn` takes, which computes it twice"
 
@@ -76,10 +83,8 @@ def _shift(path: str, value: Any, found: Found) -> list[Any]:
 def _like(path: str, x: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     fits = (
         is_number_or_array(x)
-        and jnp.result_type(x) != jnp.dtype(jnp.bool_)
         and _broadcasts(jnp.shape(x), shape)
-        and (is_inexact(dtype) or jnp.issubdtype(dtype, jnp.integer))
-        and (jnp.issubdtype(dtype, jnp.complexfloating) or not jnp.iscomplexobj(x))
+        and any(jnp.issubdtype(dtype, kind) and _is_of(x, kinds) for kind, kinds in _TAKES)
     )
     if not fits:
         kind = f"shape {shape} and dtype {dtype}"
@@ -89,6 +94,10 @@ def _like(path: str, x: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         )
         raise ValueError(message)
     return jnp.broadcast_to(jnp.asarray(x).astype(dtype), shape)
+
+
+def _is_of(x: Any, kinds: tuple[Any, ...]) -> bool:
+    return any(jnp.issubdtype(jnp.result_type(x), kind) for kind in kinds)
 
 
 def _broadcasts(shape: tuple[int, ...], onto: tuple[int, ...]) -> bool:

@@ -7,7 +7,6 @@ plain function has none, is put inside of another one.
 
 import abc
 import contextlib
-import contextvars
 import functools
 import threading
 import types
@@ -22,13 +21,10 @@ from eqx_pytree import Module, field
 from ..paths._nodes import Node
 from ..rules._finalise import primitive_finalisations
 from ..shared._levels import below
-from ..shared._marks import mark_p
+from ..shared._marks import calls, mark_p
 from ..shared._packed import Layout
 
 _TAGS = "__tags__"
-
-_level = contextvars.ContextVar("level", default=0)
-"""How many calls are being traced that put stand-ins into a tree."""
 
 
 class Tag(NamedTuple):
@@ -99,14 +95,14 @@ class _Around(Module):
 
 
 @contextlib.contextmanager
-def traced_level() -> Iterator[int]:
-    """The level of a call that is traced."""
-    level = _level.get()
-    token = _level.set(level + 1)
+def traced_level() -> Iterator[tuple[int, set[str]]]:
+    """The level of a call that is traced, and the paths of the stand-ins that were called in it."""
+    around, called = calls.get(), set[str]()
+    token = calls.set((*around, called))
     try:
-        yield level
+        yield len(around), called
     finally:
-        _level.reset(token)
+        calls.reset(token)
 
 
 def with_stand_ins(
@@ -170,7 +166,10 @@ def _call(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> Any:
+    around = calls.get()
     for tag in tags:
+        if tag.level < len(around):
+            around[tag.level].add(tag.path)
         if tag.inputs:
             args, kwargs = marked((args, dict(kwargs)), tag, is_input=True)
     out = call(*args, **kwargs)

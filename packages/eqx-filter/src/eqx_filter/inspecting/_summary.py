@@ -23,10 +23,12 @@ class Summary:
     """A table of a model; made by `summary`.
 
     `str` gives it as text of at most 100 columns, notebooks show it as a table, and `as_dict` is
-    for programs. `rows` are in the order of the tree; a row counts what no other row counts, so
-    `parameters`, `trainable`, `bytes` and `flops` are the sums over the rows. `flops` is None
-    if one of them cannot be told, or none was asked for. `has_shapes` and `has_cost` say what the
-    table was asked for.
+    for programs. `rows` are in the order of the tree, each with `path`, `type`, `depth`,
+    `parameters`, `trainable`, `bytes`, `shared` (from path to the path of what it is the same as),
+    `calls` (in how many places it is called), `inputs`, `outputs` and `flops`. A row counts what no
+    other row counts, so the table's `parameters`, `trainable`, `bytes` and `flops` are the sums.
+    `flops` is None if it cannot be told of some row, or was not asked for. `has_shapes` and
+    `has_cost` say what the table was asked for.
     """
 
     rows: Sequence[Row]
@@ -40,7 +42,7 @@ class Summary:
 
     @property
     def trainable(self) -> int:
-        """The number of parameters but for those in a field with `trainable=False`."""
+        """The number of parameters that `trainable` selects: all but those in buffers."""
         return sum(row.trainable for row in self.rows)
 
     @property
@@ -90,8 +92,9 @@ def summary(
     - `depth`: how many levels of rows there are below the first; what is deeper is counted in the
         row above. None for all.
     - `cost`: whether to count floating-point operations too. What XLA says of each equation is
-        added up by module; a scan counts as often as it has steps. What cannot be told, as in a
-        loop of any number of steps, is None, and `?` in the text.
+        added up by module, as it does without `tanh` and the like; a scan counts as often as it
+        has steps. What cannot be told, as in a loop of any number of steps, is None, and `?` in the
+        text.
 
     **Returns:** a `Summary`. An array or node that stands in the tree twice is counted at its first
     path, which the row of the second names. What goes in and comes out is that of the first call
@@ -104,7 +107,7 @@ def summary(
     rows, nodes, row_at = rows_of(model, depth)
     if not args and not kwargs:
         return Summary(tuple(rows), False, False)
-    with traced_level() as level:
+    with traced_level() as (level, _):
         places = [place for place in row_at if callable(nodes[place].value)]
         jaxpr = _traced(nodes, places, level, args, kwargs)
     flops = flops_by_path(jaxpr, level) if cost else None

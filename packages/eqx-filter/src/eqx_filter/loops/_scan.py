@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 from jax import lax
 
 from ..shared._jax import zeros_of_rows
-from ..shared._marks import is_marked
+from ..shared._marks import is_being_marked, is_marked
 from ..shared._predicates import is_number_or_array
 from ._buffers import is_buffer
 from ._state import State
@@ -55,9 +55,10 @@ def scan(
     count = _length(xs, length)
     init, xs = jax.tree.map(jnp.asarray, (init, xs))
     first = jax.tree.map(lambda x: x[0], xs)
-    closed, (_, one_y) = jax.make_jaxpr(_on_buffers(f, buffers), return_shape=True)(init, first)
-    if is_marked(closed.jaxpr):  # what is marked is read from the steps of a plain scan
+    if is_being_marked() and is_marked(jax.make_jaxpr(_on_buffers(f, buffers))(init, first).jaxpr):
+        # What is marked is read from the steps of a plain scan.
         return lax.scan(_on_buffers(f, buffers), init, xs, length)
+    _, one_y = jax.eval_shape(_on_buffers(f, buffers), init, first)
     ys = jax.tree.map(lambda y: zeros_of_rows(count, y), one_y)
 
     def body(carry: Any) -> Any:

@@ -4,6 +4,7 @@
 out again (`inspecting`); where one is left it does nothing. Its place in a batch is the first axis.
 """
 
+import contextvars
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,6 +15,17 @@ from ._jaxprs import inner_jaxprs
 
 mark_p = Primitive("mark")
 mark_p.multiple_results = True
+
+calls: contextvars.ContextVar[tuple[set[str], ...]] = contextvars.ContextVar("calls", default=())
+"""For each call that is being traced and marks, the outermost first, the paths of what was called.
+
+What a function calls that JAX traced before is not among them.
+"""
+
+
+def is_being_marked() -> bool:
+    """Whether a call is being traced that marks."""
+    return bool(calls.get())
 
 
 def is_marked(jaxpr: Jaxpr) -> bool:
