@@ -26,13 +26,14 @@ TARGET = 0.95
 class Reader(eqx.Module):
     """A body that looks, and a head that decides."""
 
-    body: eqx.nn.MLP
+    body: eqx.nn.Sequential
     norm: eqx.nn.LayerNorm
     head: eqx.nn.MLP
 
     def __init__(self, width, *, key):
         body_key, head_key = jr.split(key)
-        self.body = eqx.nn.MLP(64, width, width, 1, final_activation=jax.nn.relu, key=body_key)
+        look = eqx.nn.Linear(64, width, key=body_key)
+        self.body = eqx.nn.Sequential([look, eqx.nn.Lambda(jax.nn.relu)])
         self.norm = eqx.nn.LayerNorm(width)
         self.head = eqx.nn.MLP(width, 10, width, 1, key=head_key)
 
@@ -103,7 +104,7 @@ def draw(path, losses, activations, labels, told):
     figure.savefig(path, dpi=120)
 
 
-def main(*, steps=800, batch_size=64, width=128, learning_rate=1e-3, seed=0, output="outputs"):
+def main(*, steps=800, batch_size=64, width=256, learning_rate=1e-3, seed=0, output="outputs"):
     """Train twice, judge, draw; return the accuracy on the test digits from 5 to 9."""
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ def load(name):
 
 def test_every_example_is_tested():
     tested = {"train_digits", "train_mlp", "frozen_layer", "build_model", "train_rnn"}
-    tested |= {"train_digits_conv", "train_digits_rnn"}
+    tested |= {"train_digits_conv", "train_digits_rnn", "finetune_digits"}
     shared = {"digits"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested | shared
 
@@ -90,6 +90,26 @@ def test_other_readers_of_digits(name, settings, least, tmp_path, capsys):
     [picture] = tmp_path.iterdir()
     assert picture.suffix == ".png"
     assert picture.stat().st_size > 10_000
+
+
+def test_finetune_digits(tmp_path, capsys):
+    example = load("finetune_digits")
+    accuracy = example.main(steps=150, width=64, output=tmp_path)
+    told = capsys.readouterr().out
+    assert accuracy > 0.8
+    assert f"test accuracy: {accuracy:.2%} on 224 digits from 5 to 9" in told
+    assert "head.layers.1" in told  # in the summary
+    assert (tmp_path / "finetune_digits.png").stat().st_size > 10_000
+
+
+def test_finetune_digits_notices_a_change(monkeypatch, tmp_path):
+    example = load("finetune_digits")
+    optimizer = example.optimizer
+    everything = lambda model, rate, wrt: optimizer(model, rate, example.eqx.trainable)  # noqa: E731
+    monkeypatch.setattr(example, "optimizer", everything)
+    monkeypatch.setattr(example.eqx, "by", lambda _: example.eqx.trainable)
+    with pytest.raises(RuntimeError, match="a frozen layer has changed"):
+        example.main(steps=2, width=4, output=tmp_path)
 
 
 class TestTrainDigits:

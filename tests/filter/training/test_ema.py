@@ -35,6 +35,15 @@ def test_traced_decay_and_step_under_jit():
     assert tree_equal(move(*args), ema(*args[:3], step=3), rtol=1e-6, atol=1e-7)
 
 
+def test_what_does_not_change_is_kept_to_the_bit():
+    model = {"w": jnp.asarray(RNG.normal(size=100), jnp.float32)}
+    average = model
+    for step in range(3):
+        average = ema(average, model, 0.99, step=step)
+    assert tree_equal(average, model)
+    assert tree_equal(ema({"w": jnp.full(100, jnp.nan)}, model, 0.9, step=0), model)
+
+
 def test_is_one_program():
     program, *_ = filter_make_jaxpr(lambda a, b: ema(a, b, 0.9))(
         [jnp.ones(2)] * 5, [jnp.ones(2)] * 5

@@ -27,6 +27,10 @@ class Selector:
     """
 
     def __call__(self, tree: Any) -> Any:
+        """Make a mask of a tree, any PyTree.
+
+        **Raises:** `ValueError` if no leaf of it is selected.
+        """
         return jtu.tree_structure(tree).unflatten(leaf_mask(self, tree))
 
     def __and__(self, other: "Where") -> "Selector":

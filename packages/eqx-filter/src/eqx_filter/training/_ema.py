@@ -72,11 +72,15 @@ def _moved(rows: list[tuple[Any, Any]], decay: Any, step: Any) -> list[Any]:
         decay = jnp.asarray(decay, step.dtype)
         decay = decay * (1 - decay**step) / (1 - decay ** (step + 1))
     with jax.numpy_dtype_promotion("standard"):  # averages may be of more digits than the model
-        return [_mean(old, new, decay) for old, new in rows]
+        return [_mean(old, new, decay, step) for old, new in rows]
 
 
-def _mean(old: Any, new: Any, decay: Any) -> Any:
+def _mean(old: Any, new: Any, decay: Any, step: Any) -> Any:
+    """Where both are the same, so is the mean, to the last bit."""
     dtype = jnp.result_type(old.dtype, new.dtype, jnp.float32)
-    share = jnp.asarray(decay, jnp.finfo(dtype).dtype)
-    mean = share * jnp.asarray(old, dtype) + (1 - share) * jnp.asarray(new, dtype)
+    move = 1 - jnp.asarray(decay, jnp.finfo(dtype).dtype)
+    first, second = jnp.asarray(old, dtype), jnp.asarray(new, dtype)
+    mean = first + move * (second - first)
+    if step is not None:
+        mean = jnp.where(step == 0, second, mean)  # whatever the average began with
     return mean.astype(old.dtype)
