@@ -2,6 +2,7 @@
 
 from .. import rules
 from ..rules import *  # noqa: F403 - the names in its `__all__`
+from ..shared._jax import vary_alike
 from ._barriers import (
     nonbatchable,
     nonbatchable_p,
@@ -25,5 +26,6 @@ __all__ = [
     "nondifferentiable_backward_p",
     "nontraceable",
     "nontraceable_p",
+    "vary_alike",
 ]
 __all__ += rules.__all__

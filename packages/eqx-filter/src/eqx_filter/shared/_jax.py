@@ -147,7 +147,12 @@ def varying_over(aval: Any) -> frozenset[Any]:
 def vary_alike(*arrays: Any) -> list[Any]:
     """Let arrays that meet in a primitive differ over the same axes; `jax.numpy` does it likewise.
 
-    Typed keys, float0 and the like pass through.
+    Inside of `jax.shard_map` an array is known to differ over some axes of the mesh. The operands
+    of a primitive, and what a loop begins with and goes on with, must be known to differ alike.
+
+    **Arguments:** `arrays`, of any shapes and dtypes.
+
+    **Returns:** the arrays, in a list. Outside of `jax.shard_map` they are as they were.
     """
     over = [varying_over(jax.typeof(x)) for x in arrays]
     axes = frozenset().union(*over)

@@ -22,7 +22,16 @@ from .._dropout import Dropout, Flag, Probability
 from .._init import at_least_float32
 from .._linear import Linear
 from .._random import split_key
-from ._checks import attention_sizes, check_inputs, check_mask, check_one_head, processed
+from ._checks import (
+    attention_sizes,
+    check_heads,
+    check_inputs,
+    check_mask,
+    check_one_head,
+    checked_kv_heads,
+    processed,
+)
+from ._request import Implementation
 
 Heads = Inexact[Array, "length num_heads size"]
 ProcessHeads = Callable[[Heads, Heads, Heads], tuple[Heads, Heads, Heads]]
@@ -77,6 +86,7 @@ class MultiheadAttention(Module):
         inference: Flag = False,
         dtype: DTypeLike | None = None,
         *,
+        num_kv_heads: int | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights, as four `Linear` layers do.
@@ -93,10 +103,14 @@ class MultiheadAttention(Module):
             projections add a bias.
         - `dropout_p`, `inference`: of the `Dropout` of the attention weights.
         - `dtype`: of weights and biases; float32 unless given (float64 in JAX's 64-bit mode).
+        - `num_kv_heads`: number of heads of keys and values, each of which serves
+            `num_heads // num_kv_heads` of queries in a row; `num_heads` unless given. 1 is
+            multi-query attention (Shazeer 2019), others are grouped (Ainslie et al. 2023).
         - `key`: a PRNG key for the first weights.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one, for
-        a `dtype` that is neither floating nor complex and for a `dropout_p` outside 0 to 1;
+        a `num_kv_heads` that does not divide `num_heads`, for a `dtype` that is neither floating
+        nor complex and for a `dropout_p` outside 0 to 1;
         `ZeroDivisionError` for a `num_heads` of zero that has to divide `query_size`.
         """
         size = attention_sizes(
@@ -109,10 +123,12 @@ class MultiheadAttention(Module):
             vo_size=vo_size,
         )
         qk, vo = (size["num_heads"] * size[name] for name in ("qk_size", "vo_size"))
+        kv_heads = checked_kv_heads(num_kv_heads, size["num_heads"])
+        k_size, v_size = (kv_heads * size[name] for name in ("qk_size", "vo_size"))
         q_key, k_key, v_key, out_key = split_key("MultiheadAttention", key, 4)
         self.query_proj = Linear(size["query_size"], qk, use_query_bias, dtype, key=q_key)
-        self.key_proj = Linear(size["key_size"], qk, use_key_bias, dtype, key=k_key)
-        self.value_proj = Linear(size["value_size"], vo, use_value_bias, dtype, key=v_key)
+        self.key_proj = Linear(size["key_size"], k_size, use_key_bias, dtype, key=k_key)
+        self.value_proj = Linear(size["value_size"], v_size, use_value_bias, dtype, key=v_key)
         self.output_proj = Linear(vo, size["output_size"], use_output_bias, dtype, key=out_key)
         self.dropout = Dropout(dropout_p, inference)
         self.num_heads = size["num_heads"]
@@ -141,6 +157,15 @@ class MultiheadAttention(Module):
         inference: Flag | None = None,
         deterministic: Flag | None = None,
         process_heads: ProcessHeads | None = None,
+        is_causal: bool = False,
+        bias: Inexact[Array, "*heads q_length kv_length"] | None = None,
+        window: int | tuple[int | None, int | None] | None = None,
+        segment_ids: Any = None,
+        length: Any = None,
+        offset: Any = None,
+        scale: float | None = None,
+        softcap: float | None = None,
+        implementation: Implementation = None,
     ) -> Inexact[Array, "q_length output_size"]:
         """Attend from each query to all keys; the result has shape `(q_length, output_size)`.
 
@@ -161,11 +186,15 @@ class MultiheadAttention(Module):
             attention. Their shapes are `(q_length, num_heads, qk_size)`,
             `(kv_length, num_heads, qk_size)` and `(kv_length, num_heads, vo_size)`; the function
             returns three arrays of these shapes. `RotaryPositionalEmbedding` is for this.
+        - `is_causal`, `bias`, `window`, `segment_ids`, `length`, `offset`, `scale`, `softcap`,
+            `implementation`: as in `dot_product_attention`. Without any of them, and with as many
+            heads of keys and values as of queries, the plain formula is computed.
 
         The dtype is that to which inputs and weights promote.
 
         **Raises:** `ValueError` for inputs that are no matrices, for `key_` and `value` of unequal
-        length, for a mask of another shape, and for a `process_heads` that changes shapes;
+        length, for a mask of another shape, for a `process_heads` that changes shapes, and as
+        `dot_product_attention`;
         `TypeError` for inputs of another size; `AttributeError` for inputs that are no arrays;
         `RuntimeError` if a `key` is needed and not given.
         """
@@ -177,47 +206,154 @@ class MultiheadAttention(Module):
         plain = [_parameters(layer) for layer in projections]
         check_inputs(query, key_, value, plain)
         check_mask("MultiheadAttention", mask, query, key_, self.num_heads)
+        options = {
+            "bias": bias,
+            "window": window,
+            "segment_ids": segment_ids,
+            "length": length,
+            "offset": offset,
+            "scale": scale,
+            "softcap": softcap,
+            "implementation": implementation,
+        }
+        kv_heads = self._num_kv_heads()
+        is_asked = is_causal or kv_heads != self.num_heads
+        is_asked = is_asked or any(it is not None for it in options.values())
         drops = _drops(self.dropout, inference)
-        if not (drops or process_heads is not None or None in plain):
+        if not (is_asked or drops or process_heads is not None or None in plain):
             return _attention(plain, (query, key_, value), mask, self.num_heads)
+        heads = self.num_heads, kv_heads, kv_heads
         q, k, v = (
-            _split(_project(layer, parameters, x), self.num_heads)
-            for layer, parameters, x in zip(projections, plain, (query, key_, value), strict=False)
+            _split(_project(layer, parameters, x), count)
+            for layer, parameters, x, count in zip(
+                projections, plain, (query, key_, value), heads, strict=False
+            )
         )
         if process_heads is not None:
             q, k, v = processed(process_heads, q, k, v)
+        if is_asked:
+            from ._engine import attend
+
+            dropout = _rate_and_key("MultiheadAttention", self.dropout, key, inference)
+            options |= {"is_causal": is_causal, "mask": mask, "dropout": dropout}
+            out = attend("MultiheadAttention", q, k, v, **options)
+            return _project(self.output_proj, plain[3], jnp.reshape(out, (out.shape[0], -1)))
         weights = _weights(q, k, mask)
         if drops:
             weights = _dropped(self.dropout, weights, key, inference)
         return _project(self.output_proj, plain[3], _combine(weights, v))
 
+    def _num_kv_heads(self) -> int:
+        """Heads of keys and values, by the size of what they are projected to."""
+        found = getattr(self.key_proj, "out_features", None)
+        is_known = isinstance(found, int) and self.qk_size and not found % self.qk_size
+        return found // self.qk_size if is_known else self.num_heads
+
 
 def dot_product_attention(
-    query: Shaped[Array, "q_length qk_size"],
-    key_: Shaped[Array, "kv_length qk_size"],
-    value: Shaped[Array, "kv_length v_size"],
-    mask: Bool[ArrayLike, "q_length kv_length"] | None = None,
+    query: Shaped[Array, "q_length qk_size"] | Shaped[Array, "q_length heads qk_size"],
+    key_: Shaped[Array, "kv_length qk_size"] | Shaped[Array, "kv_length kv_heads qk_size"],
+    value: Shaped[Array, "kv_length v_size"] | Shaped[Array, "kv_length kv_heads v_size"],
+    mask: Bool[ArrayLike, "*heads q_length kv_length"] | None = None,
     dropout: Dropout | None = None,
     *,
     key: PRNGKeyArray | None = None,
     inference: Flag | None = None,
-) -> Inexact[Array, "q_length v_size"]:
-    """Attend from each query to all keys, in a single head.
+    is_causal: bool = False,
+    bias: Inexact[Array, "*heads q_length kv_length"] | None = None,
+    window: int | tuple[int | None, int | None] | None = None,
+    segment_ids: Any = None,
+    length: Any = None,
+    offset: Any = None,
+    scale: float | None = None,
+    softcap: float | None = None,
+    implementation: Implementation = None,
+) -> Any:
+    """Attend from each query to all keys, in a single head or in several.
 
     This is equation (1) of Vaswani et al. (2017, "Attention Is All You Need"):
-    `softmax(query key_^T / sqrt(qk_size)) value`, of shape `(q_length, v_size)`. `mask` is as in
-    `dot_product_attention_weights`. `dropout` is applied to the weights, with `key` and
-    `inference`.
+    `softmax(query key_^T / sqrt(qk_size)) value`, of shape `(q_length, v_size)`, or of shape
+    `(q_length, heads, v_size)` for inputs with heads. With fewer heads of keys and values, each
+    serves as many of queries in a row: Shazeer (2019, "Fast Transformer Decoding"), Ainslie et al.
+    (2023, "GQA").
 
-    **Raises:** `ValueError` for inputs and masks of wrong shapes, `AttributeError` for what is no
+    **Arguments:**
+
+    - `query`, `key_`, `value`: matrices, or arrays with an axis of heads in the middle, where the
+        heads of queries are a multiple of those of keys and values.
+    - `mask`: of shape `(q_length, kv_length)`, or broadcast to `(heads, q_length, kv_length)`.
+        Where it is `False`, the query does not attend to the key. A query that may attend to no
+        key attends to all of them alike.
+    - `dropout`: is applied to the weights, with `key` and `inference`.
+    - `is_causal`: whether query `i` sees the keys up to `i` alone.
+    - `bias`: is added to the scores; it broadcasts to `(heads, q_length, kv_length)`.
+    - `window`: how many keys before and after its own place a query sees: a number for both sides,
+        or a pair, with None for all. Beltagy, Peters & Cohan (2020, "Longformer").
+    - `segment_ids`: a number for each place, or a pair of those of queries and keys: a query sees
+        the keys of its own segment.
+    - `length`: an integer of shape (): how many of the keys are there.
+    - `offset`: an integer of shape (): the place of the first query among the keys, for
+        `is_causal` and `window`.
+    - `scale`: what the products are multiplied by, `1 / sqrt(qk_size)` unless given.
+    - `softcap`: scores become `softcap * tanh(scores / softcap)`, before the bias: Gemma Team
+        (2024, "Gemma 2").
+    - `implementation`: `"plain"` is the formula, with all weights at once; `"blockwise"` goes
+        through blocks of keys, forwards and backwards, with the memory of a block (Dao et al. 2022,
+        "FlashAttention"), and skips those that nobody sees; its second derivatives are those of the
+        formula. `"cudnn"` is NVIDIA's, for float16 and bfloat16 on a GPU. Unless given, the formula
+        for matrices without any of these options, bit for bit; else what is fastest.
+
+    **Raises:** `ValueError` for inputs, masks and others of wrong shapes, for options that
+    contradict, and for an `implementation` that cannot serve; `AttributeError` for what is no
     array, `RuntimeError` if a `key` is needed and not given.
     """
-    check_one_head("dot_product_attention", query, key_, value)
-    check_mask("dot_product_attention", mask, query, key_)
+    function = "dot_product_attention"
+    options = {
+        "bias": bias,
+        "window": window,
+        "segment_ids": segment_ids,
+        "length": length,
+        "offset": offset,
+        "scale": scale,
+        "softcap": softcap,
+        "implementation": implementation,
+    }
+    has_heads = getattr(query, "ndim", 2) == 3
+    is_asked = is_causal or has_heads or any(it is not None for it in options.values())
+    if is_asked:
+        from ._engine import attend
+
+        check_heads(function, query, key_, value)
+        arrays = [x if has_heads else x[:, None] for x in (query, key_, value)]
+        drops = _rate_and_key(function, dropout, key, inference)
+        check_mask(function, mask, query, key_, query.shape[1] if has_heads else 1)
+        out = attend(function, *arrays, mask=mask, is_causal=is_causal, dropout=drops, **options)
+        return out if has_heads else out[:, 0]
+    check_one_head(function, query, key_, value)
+    check_mask(function, mask, query, key_)
     if dropout is None or not _drops(dropout, inference):
         return _single(query, key_, value, mask)
     weights = dropout(_single_weights(query, key_, mask), key=key, inference=inference)
     return _single_combine(weights, value)
+
+
+def _rate_and_key(function: str, dropout: Any, key: Any, inference: Any) -> tuple[Any, Any] | None:
+    """The rate and the key of a dropout that drops; None for another."""
+    if not _drops(dropout, inference):
+        return None
+    if type(dropout) is not Dropout:
+        message = (
+            f"`{function}` drops by a `Dropout` where it is asked for more than a mask; it was "
+            f"given a `{type(dropout).__name__}`."
+        )
+        raise TypeError(message)
+    if key is None:
+        message = (
+            f"`{function}` requires a `key` where its dropout drops. Pass `key=`, or "
+            "`inference=True`."
+        )
+        raise RuntimeError(message)
+    return dropout.p, key
 
 
 def dot_product_attention_weights(

@@ -58,6 +58,23 @@ def _warn_of_remainder(left_out: Sequence[str], sizes: dict[str, Any]) -> None:
     warn_user(message)
 
 
+def checked_kv_heads(num_kv_heads: Any, num_heads: int) -> int:
+    """The number of heads of keys and values, `num_heads` where it is not given.
+
+    **Raises** `TypeError` if it is no integer and `ValueError` if it does not divide `num_heads`.
+    """
+    if num_kv_heads is None:
+        return num_heads
+    count = checked_size("MultiheadAttention", "num_kv_heads", num_kv_heads)
+    if not count or num_heads % count:
+        message = (
+            f"`MultiheadAttention` expects a `num_kv_heads` that divides `num_heads={num_heads}`; "
+            f"got {num_kv_heads}."
+        )
+        raise ValueError(message)
+    return count
+
+
 def check_inputs(query: Any, key: Any, value: Any, parameters: Sequence[Any]) -> None:
     """Check the inputs of a `MultiheadAttention` against the weights of its projections.
 
@@ -98,6 +115,28 @@ def check_one_head(function: str, query: Any, key: Any, value: Any = None) -> No
         raise ValueError(message)
     if value is not None:
         _check_lengths(function, key, value)
+
+
+def check_heads(function: str, query: Any, key: Any, value: Any) -> None:
+    """Check the inputs of attention, matrices or with an axis of heads in the middle.
+
+    **Raises** `AttributeError` for what is no array and `ValueError` for wrong shapes.
+    """
+    shapes = [_shape(function, n, x) for n, x in zip(NAMES, (query, key, value), strict=True)]
+    if len({len(shape) for shape in shapes}) > 1 or len(shapes[0]) not in (2, 3):
+        message = (
+            f"`{function}` expects `query`, `key_` and `value` as matrices, or each of shape "
+            f"(length, heads, size); got shapes {', '.join(map(str, shapes))}."
+            f"{_hint(shapes[0][1:])}"
+        )
+        raise ValueError(message)
+    if shapes[0][-1] != shapes[1][-1]:
+        message = (
+            f"`{function}` expects `query` and `key_` of equal size; got shapes {shapes[0]} and "
+            f"{shapes[1]}."
+        )
+        raise ValueError(message)
+    _check_lengths(function, key, value)
 
 
 def check_mask(layer: str, mask: Any, query: Any, key: Any, num_heads: int | None = None) -> None:
