@@ -62,8 +62,6 @@ class TestOneHead:
     def test_as_jax_has_it(self):
         theirs = jax.nn.dot_product_attention(HEADS_Q, HEADS_K, HEADS_K, is_causal=True)
         close(dot_product_attention(HEADS_Q, HEADS_K, HEADS_K, is_causal=True), theirs)
-        window = jax.nn.dot_product_attention(HEADS_Q, HEADS_K, HEADS_K, local_window_size=(2, 1))
-        close(dot_product_attention(HEADS_Q, HEADS_K, HEADS_K, window=(2, 1)), window)
 
 
 class TestHeads:
