@@ -19,9 +19,10 @@ from jaxtyping import Array, ArrayLike, Bool, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field, warn_user
 
 from .._dropout import Dropout, Flag, Probability
-from .._init import at_least_float32
+from .._init import at_least_float32, checked_size
 from .._linear import Linear
 from .._random import split_key
+from ._cache import Cache, empty_cache, step_of
 from ._checks import (
     attention_sizes,
     check_heads,
@@ -166,8 +167,11 @@ class MultiheadAttention(Module):
         scale: float | None = None,
         softcap: float | None = None,
         implementation: Implementation = None,
-    ) -> Inexact[Array, "q_length output_size"]:
+        cache: Cache | None = None,
+    ) -> Any:
         """Attend from each query to all keys; the result has shape `(q_length, output_size)`.
+
+        With a `cache` it is a pair of that and the new cache.
 
         **Arguments:**
 
@@ -189,14 +193,17 @@ class MultiheadAttention(Module):
         - `is_causal`, `bias`, `window`, `segment_ids`, `length`, `offset`, `scale`, `softcap`,
             `implementation`: as in `dot_product_attention`. Without any of them, and with as many
             heads of keys and values as of queries, the plain formula is computed.
+        - `cache`: a `Cache` of this layer, to which `key_` and `value` are appended. Each query
+            sees the tokens before it and its own, within the `window` if there is one. A `mask`, a
+            `bias` and `segment_ids` are then of the rows of the cache: `kv_length` is its length.
 
         The dtype is that to which inputs and weights promote.
 
         **Raises:** `ValueError` for inputs that are no matrices, for `key_` and `value` of unequal
         length, for a mask of another shape, for a `process_heads` that changes shapes, and as
-        `dot_product_attention`;
-        `TypeError` for inputs of another size; `AttributeError` for inputs that are no arrays;
-        `RuntimeError` if a `key` is needed and not given.
+        `dot_product_attention` and `Cache.extended`; `TypeError` for inputs of another size;
+        `AttributeError` for inputs that are no arrays; `RuntimeError` if a `key` is needed and not
+        given, or, at run time, if the cache is full.
         """
         if deterministic is not None:
             message = "`deterministic` is the deprecated name of `inference`; pass `inference=`."
@@ -205,8 +212,9 @@ class MultiheadAttention(Module):
         projections = self.query_proj, self.key_proj, self.value_proj, self.output_proj
         plain = [_parameters(layer) for layer in projections]
         check_inputs(query, key_, value, plain)
-        check_mask("MultiheadAttention", mask, query, key_, self.num_heads)
-        options = {
+        rows = key_ if cache is None else cache.key[0]
+        check_mask("MultiheadAttention", mask, query, rows, self.num_heads)
+        options: dict[str, Any] = {
             "bias": bias,
             "window": window,
             "segment_ids": segment_ids,
@@ -217,7 +225,7 @@ class MultiheadAttention(Module):
             "implementation": implementation,
         }
         kv_heads = self._num_kv_heads()
-        is_asked = is_causal or kv_heads != self.num_heads
+        is_asked = is_causal or cache is not None or kv_heads != self.num_heads
         is_asked = is_asked or any(it is not None for it in options.values())
         drops = _drops(self.dropout, inference)
         if not (is_asked or drops or process_heads is not None or None in plain):
@@ -236,12 +244,46 @@ class MultiheadAttention(Module):
 
             dropout = _rate_and_key("MultiheadAttention", self.dropout, key, inference)
             options |= {"is_causal": is_causal, "mask": mask, "dropout": dropout}
-            out = attend("MultiheadAttention", q, k, v, **options)
-            return _project(self.output_proj, plain[3], jnp.reshape(out, (out.shape[0], -1)))
+            new = None
+            if cache is not None:
+                new, options = step_of(cache, k, v, options)
+                k, v = new.key, new.value
+            kv_first = cache is not None
+            out = attend("MultiheadAttention", q, k, v, kv_first=kv_first, **options)
+            out = _project(self.output_proj, plain[3], jnp.reshape(out, (out.shape[0], -1)))
+            return out if new is None else (out, new)
         weights = _weights(q, k, mask)
         if drops:
             weights = _dropped(self.dropout, weights, key, inference)
         return _project(self.output_proj, plain[3], _combine(weights, v))
+
+    def init_cache(
+        self,
+        length: int,
+        dtype: DTypeLike | None = None,
+        *,
+        batch: int | None = None,
+        ring: bool = False,
+    ) -> Cache:
+        """Make an empty `Cache` of this layer.
+
+        **Arguments:**
+
+        - `length`: how many tokens it holds at most.
+        - `dtype`: of the keys and values; that of the layer's weights unless given.
+        - `batch`: for so many sequences, with an axis in front, to be mapped over by `jax.vmap`.
+        - `ring`: whether new tokens are written over the oldest, for attention of a `window`, of
+            which it holds the keys before a token and the new tokens.
+
+        **Raises:** `TypeError` for a length that is no integer, `ValueError` for one below 1.
+        """
+        count = checked_size("MultiheadAttention", "length", length)
+        if count < 1:
+            message = f"A `Cache` holds at least one token; got `length={length}`."
+            raise ValueError(message)
+        kind = self.key_proj.weight.dtype if dtype is None else dtype
+        sizes = self.qk_size, self.vo_size
+        return empty_cache(count, self._num_kv_heads(), sizes, kind, batch, ring)
 
     def _num_kv_heads(self) -> int:
         """Heads of keys and values, by the size of what they are projected to."""

@@ -39,14 +39,17 @@ def attend(
     softcap: float | None = None,
     dropout: tuple[Any, Any] | None = None,
     implementation: Implementation = None,
+    kv_first: bool = False,
 ) -> Array:
     """Attend from `(q_length, heads, size)` to `(kv_length, kv_heads, size)`.
 
-    `dropout` is a rate and a PRNG key. The result has shape `(q_length, heads, v_size)`.
+    With `kv_first` keys and values have their heads first. `dropout` is a rate and a PRNG key. The
+    result has shape `(q_length, heads, v_size)`.
     **Raises** `ValueError` by argument.
     """
-    _check_heads(function, query, key, value)
-    lengths = query.shape[0], key.shape[0]
+    axis = 0 if kv_first else 1
+    _check_heads(function, query, key, value, axis)
+    lengths = query.shape[0], key.shape[1 - axis]
     shape = query.shape[1], *lengths
     mask, bias = (
         _of_heads(function, name, x, shape) for name, x in (("mask", mask), ("bias", bias))
@@ -72,19 +75,26 @@ def attend(
         dropout=dropout is not None,
     )
     _check_contradiction(function, extras.mask, request, *lengths)
-    way = _chosen(function, implementation, (query, key, value), extras, request)
-    return _attended(query, key, value, extras, request, way)
+    way = _chosen(function, implementation, (query, key, value), extras, request, *lengths)
+    return _attended(query, key, value, extras, request, way, kv_first)
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5))
+@functools.partial(jax.jit, static_argnums=(4, 5, 6))
 def _attended(
-    query: Array, key: Array, value: Array, extras: Extras, request: Request, way: str
+    query: Array,
+    key: Array,
+    value: Array,
+    extras: Extras,
+    request: Request,
+    way: str,
+    kv_first: bool,
 ) -> Array:
+    other = kv_first == (way == "cudnn")  # whether keys and values must change their axes
+    key, value = (jnp.swapaxes(x, 0, 1) if other else x for x in (key, value))
     if way == "cudnn":
         return _by_cudnn(query, key, value, extras, request)
-    heads_first = [jnp.swapaxes(x, 0, 1) for x in (query, key, value)]
     compute = blockwise if way == "blockwise" else plain
-    return jnp.swapaxes(compute(*heads_first, extras, request), 0, 1)
+    return jnp.swapaxes(compute(jnp.swapaxes(query, 0, 1), key, value, extras, request), 0, 1)
 
 
 def _by_cudnn(query: Array, key: Array, value: Array, extras: Extras, request: Request) -> Array:
@@ -108,6 +118,8 @@ def _chosen(
     arrays: tuple[Array, ...],
     extras: Extras,
     request: Request,
+    q_length: int,
+    kv_length: int,
 ) -> str:
     """The way to compute: the one that is forced, or the one that serves best."""
     reasons = {
@@ -129,7 +141,7 @@ def _chosen(
         return implementation
     if reasons["cudnn"] is None:
         return "cudnn"
-    is_long = arrays[0].shape[0] * arrays[1].shape[0] >= LONG
+    is_long = q_length * kv_length >= LONG
     return "blockwise" if is_long and reasons["blockwise"] is None else "plain"
 
 
@@ -156,12 +168,12 @@ def _not_cudnn(arrays: tuple[Array, ...], extras: Extras, request: Request) -> s
     return None
 
 
-def _check_heads(function: str, query: Array, key: Array, value: Array) -> None:
-    heads, kv_heads = query.shape[1], key.shape[1]
-    if value.shape[1] != kv_heads or not kv_heads or heads % kv_heads:
+def _check_heads(function: str, query: Array, key: Array, value: Array, axis: int) -> None:
+    heads, kv_heads = query.shape[1], key.shape[axis]
+    if value.shape[axis] != kv_heads or not kv_heads or heads % kv_heads:
         message = (
             f"`{function}` expects as many heads in `key_` and `value`, and a multiple of that in "
-            f"`query`; got {heads}, {kv_heads} and {value.shape[1]} heads, of shapes "
+            f"`query`; got {heads}, {kv_heads} and {value.shape[axis]} heads, of shapes "
             f"{query.shape}, {key.shape} and {value.shape}."
         )
         raise ValueError(message)

@@ -92,9 +92,12 @@ class RotaryPositionalEmbedding(Module):
 
     @jax.named_scope("eqx.nn.RotaryPositionalEmbedding")
     def __call__(
-        self, x: Shaped[Array, "length embedding_size"], *, key: Any = None
+        self, x: Shaped[Array, "length embedding_size"], *, key: Any = None, offset: Any = None
     ) -> Shaped[Array, "length embedding_size"]:
         """Rotate each row of `x`; the result has the shape and dtype of `x`. `key` is ignored.
+
+        `offset`, an integer of shape (), is the position of the first row: of a token that comes
+        after those in a `Cache`, it is `cache.position`.
 
         **Raises:** `ValueError` for an `x` of another shape; `AttributeError` for what is no array;
         in JAX's strict mode of promotion, `ValueError` for a dtype that is not that of the tables.
@@ -108,6 +111,8 @@ class RotaryPositionalEmbedding(Module):
             raise AttributeError(message)
         if len(shape) != 2 or shape[1] != self.embedding_size:
             raise ValueError(_wrong_shape(shape, self.embedding_size))
+        if offset is not None:
+            return _rotate(x, *_tables_from(offset, shape[0], self))
         rows = max(SHORTEST, 1 << (shape[0] - 1).bit_length())
         tables = _cached if isinstance(self.theta, Hashable) else _tables
         cos, sin = tables(self.embedding_size, rows, self.theta, self.dtype, jnp.result_type(float))
@@ -146,6 +151,15 @@ def _tables(size: int, rows: int, theta: Any, dtype: Any, mode: Any) -> tuple[Ta
     del mode
     with jax.ensure_compile_time_eval():
         return RotaryPositionalEmbedding.precompute_freqs_cis(size, rows, theta, dtype)
+
+
+def _tables_from(offset: Any, rows: int, layer: RotaryPositionalEmbedding) -> tuple[Table, Table]:
+    """The rows of the tables from a position on, which may be traced."""
+    exponents = jnp.arange(0.0, layer.embedding_size, 2.0)[None] / layer.embedding_size
+    positions = (jnp.asarray(offset) + jnp.arange(rows)).astype(exponents.dtype)
+    angles = positions[:, None] * (1.0 / (layer.theta**exponents))
+    kind = float if layer.dtype is None else layer.dtype
+    return jnp.cos(angles).astype(kind), jnp.sin(angles).astype(kind)
 
 
 _cached = functools.lru_cache(maxsize=16)(_tables)
