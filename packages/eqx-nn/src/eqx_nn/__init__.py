@@ -2,7 +2,7 @@
 
 from eqx_pytree import load_on_use
 
-from . import attention, convolutions, pools, torch
+from . import attention, convolutions, pools, torch, transformer
 from ._batch_norm import BatchNorm
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
@@ -21,6 +21,7 @@ from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
 from .pools import *  # noqa: F403 - the names in its `__all__`
 from .torch import *  # noqa: F403 - the names in its `__all__`
+from .transformer import *  # noqa: F403 - the names in its `__all__`
 
 __all__ = [
     "MLP",
@@ -53,6 +54,7 @@ __all__ += attention.__all__
 __all__ += convolutions.__all__
 __all__ += pools.__all__
 __all__ += torch.__all__
+__all__ += transformer.__all__
 
 
 __getattr__, __dir__ = load_on_use(__name__, {}, distribution="eqx-nn")

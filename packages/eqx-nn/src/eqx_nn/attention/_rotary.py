@@ -110,14 +110,14 @@ class RotaryPositionalEmbedding(Module):
             )
             raise AttributeError(message)
         if len(shape) != 2 or shape[1] != self.embedding_size:
-            raise ValueError(_wrong_shape(shape, self.embedding_size))
+            raise ValueError(wrong_shape(shape, self.embedding_size))
         if offset is not None:
-            return _rotate(x, *_tables_from(offset, shape[0], self))
+            return rotated(x, *_tables_from(offset, shape[0], self))
         rows = max(SHORTEST, 1 << (shape[0] - 1).bit_length())
         tables = _cached if isinstance(self.theta, Hashable) else _tables
         cos, sin = tables(self.embedding_size, rows, self.theta, self.dtype, jnp.result_type(float))
         try:
-            return _rotate(x, cos, sin)
+            return rotated(x, cos, sin)
         except ValueError as error:
             message = (
                 f"`RotaryPositionalEmbedding` has tables of dtype `{cos.dtype}`, and `x` is of "
@@ -127,9 +127,10 @@ class RotaryPositionalEmbedding(Module):
             raise type(error)(message) from None
 
 
-def _wrong_shape(shape: tuple[int, ...], size: int) -> str:
+def wrong_shape(shape: tuple[int, ...], size: int, layer: str = "RotaryPositionalEmbedding") -> str:
+    """Say which shape a rotation is for, and how others are called."""
     told = (
-        f"`RotaryPositionalEmbedding` expects `x` of shape (length, embedding_size) = "
+        f"`{layer}` expects `x` of shape (length, embedding_size) = "
         f"(length, {size}), got shape {shape}."
     )
     heads = "jax.vmap(layer, in_axes=1, out_axes=1)"
@@ -166,7 +167,8 @@ _cached = functools.lru_cache(maxsize=16)(_tables)
 
 
 @jax.jit
-def _rotate(x: Array, cos: Table, sin: Table) -> Array:
+def rotated(x: Array, cos: Table, sin: Table) -> Array:
+    """Turn the pairs of each row of `x` by angles, given by their cosines and sines."""
     length, size = x.shape
     cos, sin = cos[:length], sin[:length]
     a, b = x[:, : size // 2], x[:, size // 2 :]

@@ -1,0 +1,61 @@
+"""`GatedMLP`: a hidden layer that another one opens and closes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Inexact, PRNGKeyArray, Shaped
+
+from eqx_pytree import Module
+
+from .._linear import Linear
+from .._random import split_key
+
+
+class GatedMLP(Module):
+    """`down(activation(gate(x)) * up(x))`, of three `Linear` layers.
+
+    Shazeer (2020, "GLU Variants Improve Transformer"), equation (6): with `jax.nn.silu` it is
+    SwiGLU, with `jax.nn.gelu` GEGLU, with `jax.nn.sigmoid` Dauphin's GLU.
+    """
+
+    gate: Linear
+    up: Linear
+    down: Linear
+    activation: Callable[..., Any]
+
+    def __init__(
+        self,
+        size: int,
+        width_size: int,
+        activation: Callable[..., Any] = jax.nn.silu,
+        use_bias: bool = False,
+        dtype: DTypeLike | None = None,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Build the layers.
+
+        **Arguments:**
+
+        - `size`: of the input and of the result.
+        - `width_size`: of the two hidden layers.
+        - `activation`: a function of an array that acts on each element.
+        - `use_bias`, `dtype`: as in `Linear`.
+        - `key`: a PRNG key for the first weights.
+
+        **Raises:** as `Linear`.
+        """
+        gate_key, up_key, down_key = split_key("GatedMLP", key, 3)
+        self.gate = Linear(size, width_size, use_bias, dtype, key=gate_key)
+        self.up = Linear(size, width_size, use_bias, dtype, key=up_key)
+        self.down = Linear(width_size, size, use_bias, dtype, key=down_key)
+        self.activation = activation
+
+    @jax.named_scope("eqx.nn.GatedMLP")
+    def __call__(self, x: Shaped[Array, " size"], *, key: Any = None) -> Inexact[Array, " size"]:
+        """Take and give an array of shape `(size,)`. `key` is ignored. **Raises** as `Linear`."""
+        return self.down(self.activation(self.gate(x)) * self.up(x))
