@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eqx_nn import inference_mode, make_with_state
+from eqx_nn import dot_product_attention, inference_mode, make_with_state
 from eqx_pytree import Module
 
 KEY = jax.random.PRNGKey(0)
@@ -289,6 +289,48 @@ def attention(bias: bool, sizes: tuple[int, int] | None, mask: bool) -> Case:
     return Case(theirs, ours, shapes, call_theirs, call_ours)
 
 
+def transformer(*, has_context: bool, norm_first: bool, is_causal: bool) -> Case:
+    """A block of an encoder, or of a decoder, without dropout."""
+
+    def theirs(nn: Any) -> Any:
+        kind = nn.TransformerDecoderLayer if has_context else nn.TransformerEncoderLayer
+        return kind(4, 2, 6, dropout=0.0, norm_first=norm_first, activation="relu")
+
+    def ours(nn: Any) -> Any:
+        context = {"context_size": 4} if has_context else {}
+        options = {"norm_first": norm_first, "is_causal": is_causal, "activation": jax.nn.relu}
+        return nn.TransformerBlock(4, 2, width_size=6, **context, **options, key=KEY)
+
+    def call_theirs(module: Any, x: Any, *context: Any) -> Any:
+        mask = x.new_tensor(~np.tri(3, dtype=bool)).bool() if is_causal else None
+        return module(x, *context, **{"tgt_mask" if has_context else "src_mask": mask})
+
+    shapes = ((3, 4), (5, 4)) if has_context else ((3, 4),)
+    return Case(theirs, ours, shapes, call_theirs)
+
+
+def scaled_dot_product(**options: Any) -> Case:
+    """The function, on arrays with heads; PyTorch has them first."""
+
+    def theirs(nn: Any) -> Any:
+        return nn.Identity()
+
+    def call_theirs(module: Any, q: Any, k: Any, v: Any) -> Any:
+        grouped = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
+        import torch
+
+        attend = torch.nn.functional.scaled_dot_product_attention
+        heads_first = [x.transpose(0, 1)[None] for x in (q, k, v)]
+        return attend(*heads_first, **options, **grouped)[0].transpose(0, 1)
+
+    def call_ours(_: Any, q: Any, k: Any, v: Any) -> Any:
+        return dot_product_attention(q, k, v, implementation="blockwise", **options)
+
+    return Case(
+        theirs, lambda nn: nn.Identity(), ((3, 4, 2), (5, 2, 2), (5, 2, 3)), call_theirs, call_ours
+    )
+
+
 class Net(Module):
     """Convolution, norm, activation, a list and a dict of layers."""
 
@@ -372,6 +414,17 @@ CASES: dict[str, Case] = {
     "MultiheadAttention with biases": attention(bias=True, sizes=None, mask=False),
     "MultiheadAttention with a mask": attention(bias=True, sizes=None, mask=True),
     "MultiheadAttention of other sizes": attention(bias=True, sizes=(3, 6), mask=False),
+    "TransformerEncoderLayer": transformer(has_context=False, norm_first=False, is_causal=False),
+    "TransformerEncoderLayer, norm first, causal": transformer(
+        has_context=False, norm_first=True, is_causal=True
+    ),
+    "TransformerDecoderLayer": transformer(has_context=True, norm_first=False, is_causal=True),
+    "TransformerDecoderLayer, norm first": transformer(
+        has_context=True, norm_first=True, is_causal=True
+    ),
+    "scaled_dot_product_attention": scaled_dot_product(),
+    "scaled_dot_product_attention, causal": scaled_dot_product(is_causal=True),
+    "scaled_dot_product_attention, scaled": scaled_dot_product(scale=0.3),
     **convolutions(),
     **pools(),
     **norms(),

@@ -6,6 +6,7 @@ keeps in another way has a rule for it: a pair of functions that undo each other
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ from .._rnn import GRUCell, LSTMCell
 from .._shared import Shared
 from ..attention import MultiheadAttention
 from ..convolutions import Conv, ConvTranspose
+from ..transformer import TransformerBlock
 from ._names import Entries, Read, Values, Write, read_children, write_children
 
 
@@ -170,6 +172,42 @@ def _read_attention(
     return tree_at(lambda it: [getattr(it, name) for name in news], attention, list(news.values()))
 
 
+# Blocks of transformers: by the names of `TransformerEncoderLayer` and `TransformerDecoderLayer`.
+
+
+def _parts(block: TransformerBlock) -> dict[str, Callable[[Any], Any]]:
+    """By PyTorch's name, where a part of a block is."""
+    parts: dict[str, Callable[[Any], Any]] = {"self_attn": lambda it: it.attention}
+    norms: list[Callable[[Any], Any]] = [lambda it: it.attention_norm]
+    if block.cross_attention is not None:
+        parts["multihead_attn"] = lambda it: it.cross_attention
+        norms.append(lambda it: it.cross_norm)
+    if isinstance(block.mlp, MLP):
+        parts["linear1"] = lambda it: it.mlp.layers[0]
+        parts["linear2"] = lambda it: it.mlp.layers[1]
+    else:
+        parts["mlp"] = lambda it: it.mlp
+    norms.append(lambda it: it.mlp_norm)
+    return parts | {f"norm{i}": norm for i, norm in enumerate(norms, start=1)}
+
+
+def _write_block(block: TransformerBlock, values: Values) -> Entries:
+    return {
+        f"{name}.{key}": value
+        for name, where in _parts(block).items()
+        for key, value in write(where(block), values).items()
+    }
+
+
+def _read_block(block: TransformerBlock, entries: Entries, values: Values) -> TransformerBlock:
+    parts, news = _parts(block), []
+    for name, where in parts.items():
+        start = f"{name}."
+        own = {key.removeprefix(start): x for key, x in entries.items() if key.startswith(start)}
+        news.append(read(where(block), own, values))
+    return tree_at(lambda it: [where(it) for where in parts.values()], block, news)
+
+
 # PReLU: the slopes are called weight, and are a vector.
 
 
@@ -312,6 +350,7 @@ _RULES: dict[type, tuple[Write, Read]] = {
     GRUCell: (_write_gru, _read_gru),
     LSTMCell: (_write_lstm, _read_lstm),
     MultiheadAttention: (_write_attention, _read_attention),
+    TransformerBlock: (_write_block, _read_block),
     PReLU: (_write_prelu, _read_prelu),
     BatchNorm: (_write_batch_norm, _read_batch_norm),
     SpectralNorm: (_write_spectral, _read_spectral),
