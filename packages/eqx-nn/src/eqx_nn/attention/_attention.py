@@ -209,12 +209,11 @@ class MultiheadAttention(Module):
             message = "`deterministic` is the deprecated name of `inference`; pass `inference=`."
             warn_user(message)
             inference = deterministic
-        projections = self.query_proj, self.key_proj, self.value_proj, self.output_proj
-        plain = [_parameters(layer) for layer in projections]
+        plain = [_parameters(layer) for layer in self._projections()]
         check_inputs(query, key_, value, plain)
         rows = key_ if cache is None else cache.key[0]
         check_mask("MultiheadAttention", mask, query, rows, self.num_heads)
-        options: dict[str, Any] = {
+        options = {
             "bias": bias,
             "window": window,
             "segment_ids": segment_ids,
@@ -224,38 +223,49 @@ class MultiheadAttention(Module):
             "softcap": softcap,
             "implementation": implementation,
         }
-        kv_heads = self._num_kv_heads()
-        is_asked = is_causal or cache is not None or kv_heads != self.num_heads
+        inputs, is_asked = (query, key_, value), is_causal or cache is not None
         is_asked = is_asked or any(it is not None for it in options.values())
+        is_asked = is_asked or self._num_kv_heads() != self.num_heads
         drops = _drops(self.dropout, inference)
         if not (is_asked or drops or process_heads is not None or None in plain):
-            return _attention(plain, (query, key_, value), mask, self.num_heads)
-        heads = self.num_heads, kv_heads, kv_heads
-        q, k, v = (
-            _split(_project(layer, parameters, x), count)
-            for layer, parameters, x, count in zip(
-                projections, plain, (query, key_, value), heads, strict=False
-            )
-        )
-        if process_heads is not None:
-            q, k, v = processed(process_heads, q, k, v)
+            return _attention(plain, inputs, mask, self.num_heads)
+        q, k, v = self._heads(inputs, plain, process_heads)
         if is_asked:
-            from ._engine import attend
-
             dropout = _rate_and_key("MultiheadAttention", self.dropout, key, inference)
             options |= {"is_causal": is_causal, "mask": mask, "dropout": dropout}
-            new = None
-            if cache is not None:
-                new, options = step_of(cache, k, v, options)
-                k, v = new.key, new.value
-            kv_first = cache is not None
-            out = attend("MultiheadAttention", q, k, v, kv_first=kv_first, **options)
-            out = _project(self.output_proj, plain[3], jnp.reshape(out, (out.shape[0], -1)))
-            return out if new is None else (out, new)
+            return self._asked(q, k, v, plain[3], cache, options)
         weights = _weights(q, k, mask)
         if drops:
             weights = _dropped(self.dropout, weights, key, inference)
         return _project(self.output_proj, plain[3], _combine(weights, v))
+
+    def _projections(self) -> tuple[Linear, ...]:
+        return self.query_proj, self.key_proj, self.value_proj, self.output_proj
+
+    def _heads(self, inputs: Any, plain: Any, process_heads: ProcessHeads | None) -> Any:
+        """Projected queries, keys and values, `(length, heads, size)`."""
+        kv_heads = self._num_kv_heads()
+        heads = self.num_heads, kv_heads, kv_heads
+        each = zip(self._projections(), plain, inputs, heads, strict=False)
+        q, k, v = (
+            _split(_project(layer, parameters, x), count) for layer, parameters, x, count in each
+        )
+        return (q, k, v) if process_heads is None else processed(process_heads, q, k, v)
+
+    def _asked(
+        self, q: Any, k: Any, v: Any, last: Any, cache: Cache | None, options: dict[str, Any]
+    ) -> Any:
+        """The result where more is asked for than a mask, with the new cache if there is one."""
+        from ._engine import attend
+
+        new = None
+        if cache is not None:
+            new, options = step_of(cache, k, v, options)
+            k, v = new.key, new.value
+        kv_first = cache is not None
+        out = attend("MultiheadAttention", q, k, v, kv_first=kv_first, **options)
+        out = _project(self.output_proj, last, jnp.reshape(out, (out.shape[0], -1)))
+        return out if new is None else (out, new)
 
     def init_cache(
         self,
