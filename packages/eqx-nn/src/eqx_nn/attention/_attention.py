@@ -209,10 +209,6 @@ class MultiheadAttention(Module):
             message = "`deterministic` is the deprecated name of `inference`; pass `inference=`."
             warn_user(message)
             inference = deterministic
-        plain = [_parameters(layer) for layer in self._projections()]
-        check_inputs(query, key_, value, plain)
-        rows = key_ if cache is None else cache.key[0]
-        check_mask("MultiheadAttention", mask, query, rows, self.num_heads)
         options = {
             "bias": bias,
             "window": window,
@@ -223,16 +219,33 @@ class MultiheadAttention(Module):
             "softcap": softcap,
             "implementation": implementation,
         }
-        inputs, is_asked = (query, key_, value), is_causal or cache is not None
+        is_asked = is_causal or cache is not None or self._num_kv_heads() != self.num_heads
         is_asked = is_asked or any(it is not None for it in options.values())
-        is_asked = is_asked or self._num_kv_heads() != self.num_heads
+        options |= {"is_causal": is_causal, "mask": mask}
+        inputs = query, key_, value
+        return self._attend(inputs, is_asked, options, cache, key, inference, process_heads)
+
+    def _attend(
+        self,
+        inputs: tuple[Any, Any, Any],
+        is_asked: bool,
+        options: dict[str, Any],
+        cache: Cache | None,
+        key: Any,
+        inference: Any,
+        process_heads: ProcessHeads | None,
+    ) -> Any:
+        """By the plain formula, or by what is asked for besides a mask."""
+        plain, mask = [_parameters(layer) for layer in self._projections()], options["mask"]
+        check_inputs(*inputs, plain)
+        rows = inputs[1] if cache is None else cache.key[0]
+        check_mask("MultiheadAttention", mask, inputs[0], rows, self.num_heads)
         drops = _drops(self.dropout, inference)
         if not (is_asked or drops or process_heads is not None or None in plain):
             return _attention(plain, inputs, mask, self.num_heads)
         q, k, v = self._heads(inputs, plain, process_heads)
         if is_asked:
-            dropout = _rate_and_key("MultiheadAttention", self.dropout, key, inference)
-            options |= {"is_causal": is_causal, "mask": mask, "dropout": dropout}
+            options["dropout"] = _rate_and_key("MultiheadAttention", self.dropout, key, inference)
             return self._asked(q, k, v, plain[3], cache, options)
         weights = _weights(q, k, mask)
         if drops:
