@@ -100,3 +100,9 @@ class TestRefusals:
             TypeError, match=r"`out\['n'\]` of .* of shape \(\) and dtype int32.*has none"
         ):
             accumulate(count, 2)(W, X)
+
+    def test_calls_without_a_batch(self):
+        with pytest.raises(ValueError, match="cuts no array of this call into 2 parts"):
+            accumulate(filter_grad(lambda m, *, x: loss(m, x, 1.0)), 2)(W, x=X)
+        with pytest.raises(TypeError, match="takes at least one argument by position"):
+            accumulate(filter_grad(loss), 2)()

@@ -63,8 +63,44 @@ def test_the_average_keeps_its_dtype(kept):
 def test_another_structure_or_shape():
     with pytest.raises(ValueError, match=r"must have one structure; at `model`: .*\['b'\]"):
         ema({"a": 1.0}, {"b": 1.0}, 0.9)
-    message = r"averages `model\['a'\]`, of shape \(2,\); `average\['a'\]` is of shape \(3,\)"
+    message = r"averages `model\['a'\]`, an array of shape \(2,\) .* is an array of shape \(3,\)"
     with pytest.raises(ValueError, match=message):
         ema({"a": jnp.ones(3)}, {"a": jnp.ones(2)}, 0.9)
-    with pytest.raises(ValueError, match="or no floating array"):
+    with pytest.raises(ValueError, match="is an array of shape .* and dtype int32"):
         ema({"a": jnp.arange(2)}, {"a": jnp.ones(2)}, 0.9)
+    with pytest.raises(ValueError, match="dtype complex64; `average` is .* dtype float32"):
+        ema(jnp.ones(2), jnp.ones(2, jnp.complex64), 0.9)
+
+
+def test_infinities_and_large_numbers():
+    masked = {"m": jnp.asarray([0.0, -jnp.inf])}
+    assert tree_equal(ema(masked, masked, 0.9, step=2), masked)
+    assert ema(jnp.asarray(3e38), jnp.asarray(-3e38), 0.5) == 0
+
+
+def test_with_a_decay_of_one_it_is_the_mean_of_all():
+    np.testing.assert_allclose(ema(jnp.ones(2), 2 * jnp.ones(2), 1.0, step=1), 1.5)
+    assert tree_equal(ema(jnp.ones(2), 2 * jnp.ones(2), 1.0), jnp.ones(2))
+
+
+def test_eight_bits():
+    ones = jnp.ones(2, jnp.float8_e4m3fn)
+    assert ema(ones, ones * 2, 0.5).dtype == jnp.float8_e4m3fn
+
+
+@pytest.mark.parametrize(
+    ("decay", "step", "told"),
+    [
+        (2.0, None, "`decay`"),
+        (-0.1, None, "`decay`"),
+        (0.5, -1, "`step`"),
+        ("0.9", None, "`decay`"),
+    ],
+)
+def test_numbers_out_of_range(decay, step, told):
+    with pytest.raises(ValueError, match=f"{told} of `ema` must be a number from 0"):
+        ema(jnp.ones(2), jnp.ones(2), decay, step=step)
+    with pytest.raises(
+        ValueError, match=r"`decay` of `ema` must be a number from 0 to 1, of shape"
+    ):
+        ema(jnp.ones(()), jnp.ones(()), jnp.asarray([0.0, 1.0]))

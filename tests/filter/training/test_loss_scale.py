@@ -76,7 +76,20 @@ def test_all_finite():
     assert not all_finite(jnp.asarray(complex(0, jnp.inf)))
 
 
-def test_refusals():
-    for options in ({"factor": 1.0}, {"period": 0}):
-        with pytest.raises(ValueError, match="a `factor` above 1 and a `period` of at least 1"):
-            LossScale(**options)
+def test_a_large_scale_does_not_vanish_in_few_bits():
+    down = LossScale(2.0**25).down(jnp.asarray(60000, jnp.float16))
+    assert abs(float(down) - 60000 / 2**25) < 1e-5
+
+
+@pytest.mark.parametrize("options", [{"factor": 1.0}, {"period": 0}, {"period": 1.5}])
+def test_steps_out_of_range(options):
+    with pytest.raises(ValueError, match="a `factor` above 1 and an integer from 1 on as `period`"):
+        LossScale(**options)
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, jnp.nan, jnp.inf, 0.5, jnp.ones(2)])
+def test_values_out_of_range(value):
+    with pytest.raises(ValueError, match="takes as `value` a number from `least` on"):
+        LossScale(value)
+    with pytest.raises(ValueError, match="a `least` above 0"):
+        LossScale(least=0.0)

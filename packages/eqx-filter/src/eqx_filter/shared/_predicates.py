@@ -99,6 +99,17 @@ def is_differentiable(element: Any) -> bool:
     return isinstance(element, ARRAY_TYPES) and is_inexact(element.dtype)
 
 
+def is_parameter(element: Any) -> bool:
+    """Whether `element` is a floating or complex array, or the struct of one."""
+    is_struct = isinstance(element, jax.ShapeDtypeStruct)
+    return is_differentiable(element) or (is_struct and is_inexact(element.dtype))
+
+
+def at_least_float32(dtype: Any) -> Any:
+    """The dtype that numbers of one are added up in: float32 for those of fewer bits."""
+    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else jnp.dtype(dtype)
+
+
 @functools.cache
 def is_inexact(dtype: Any) -> bool:
     """Whether a dtype is floating or complex, the extended ones such as bfloat16 included."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
@@ -13,7 +12,7 @@ from ..batching._axes import ARRAYS_FIRST, Axes, resolve
 from ..control_flow import filter_scan
 from ..shared._describe import describe_value
 from ..shared._naming import function_name, leaf_names
-from ..shared._predicates import is_inexact
+from ..shared._predicates import at_least_float32, is_inexact
 from ..shared._wrapper import Wrapper, wrap
 from ..tracing import filter_eval_shape
 from ..trees import combine
@@ -62,6 +61,9 @@ class _Accumulated(Wrapper):
     in_axes: Any
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if not args:
+            message = "What `accumulate` returns takes at least one argument by position."
+            raise TypeError(message)
         default = (None, *[ARRAYS_FIRST] * (len(args) - 1))
         axes = resolve("in_axes", default if self.in_axes is None else self.in_axes, args)
         leaves, structure = jtu.tree_flatten(args)
@@ -90,6 +92,12 @@ class _Accumulated(Wrapper):
                 )
                 raise ValueError(message)
             sizes.setdefault(shape[0], name)
+        if not sizes:
+            message = (
+                f"`accumulate` cuts no array of this call into {self.steps} parts: only arguments "
+                "by position are cut, and by default all but the first. Pass the batch by position."
+            )
+            raise ValueError(message)
         if len(sizes) > 1:
             (one, first), (other, second), *_ = sizes.items()
             message = (
@@ -111,9 +119,7 @@ class _Accumulated(Wrapper):
                     "Return nothing but floating arrays."
                 )
                 raise TypeError(message)
-        with jax.numpy_dtype_promotion("standard"):
-            dtype = lambda it: jnp.promote_types(it.dtype, jnp.float32)  # noqa: E731
-            return jtu.tree_map(lambda it: jnp.zeros(it.shape, dtype(it)), like)
+        return jtu.tree_map(lambda it: jnp.zeros(it.shape, at_least_float32(it.dtype)), like)
 
 
 class _OfPart(Module):

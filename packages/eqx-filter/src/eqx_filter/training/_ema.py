@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from ..shared._describe import describe_value
 from ..shared._difference import first_difference
-from ..shared._predicates import is_differentiable
+from ..shared._predicates import at_least_float32, is_differentiable, is_number_or_array
 
 _Model = TypeVar("_Model")
 
@@ -28,7 +29,7 @@ def ema(average: _Model, model: _Model, decay: Any, *, step: Any = None) -> _Mod
     - `average`: a PyTree, the average so far; to begin with, the model.
     - `model`: a PyTree of the same structure and shapes. Only its floating and complex arrays are
         averaged.
-    - `decay`: a number from 0 to 1, which may be traced.
+    - `decay`: a number from 0 to 1, of shape (), which may be traced.
     - `step`: how many models the average is of, 0 for none. With it the average is corrected for
         its first value: after `n` calls it is that of the `n` models, weighted by
         `decay ** (n - 1), ..., decay, 1`, whatever it began with.
@@ -36,7 +37,8 @@ def ema(average: _Model, model: _Model, decay: Any, *, step: Any = None) -> _Mod
     **Returns:** a PyTree: each average with the shape and dtype of that in `average`; all other
     leaves those of `model`.
 
-    **Raises:** `ValueError` naming the leaf where structures or shapes differ.
+    **Raises:** `ValueError` naming the leaf where structures or shapes differ, or a complex number
+    has no place in a real average; and for a `decay` or a `step` at hand that is out of range.
     """
     leaves, structure = jtu.tree_flatten(model)
     try:
@@ -50,13 +52,8 @@ def ema(average: _Model, model: _Model, decay: Any, *, step: Any = None) -> _Mod
         raise ValueError(message) from None
     moving = [is_differentiable(leaf) for leaf in leaves]
     for i in [i for i, it in enumerate(moving) if it]:
-        if jnp.shape(averages[i]) != jnp.shape(leaves[i]) or not is_differentiable(averages[i]):
-            path = jtu.keystr(jtu.tree_flatten_with_path(model)[0][i][0])
-            message = (
-                f"`ema` averages `model{path}`, of shape {jnp.shape(leaves[i])}; `average{path}` "
-                f"is of shape {jnp.shape(averages[i])}, or no floating array."
-            )
-            raise ValueError(message)
+        _check_pair(model, i, averages[i], leaves[i])
+    _check_numbers(decay, step)
     pairs = zip(averages, leaves, moving, strict=True)
     rows = [(old, new) for old, new, it in pairs if it]
     moved = iter(_moved(rows, decay, step))
@@ -65,22 +62,47 @@ def ema(average: _Model, model: _Model, decay: Any, *, step: Any = None) -> _Mod
     )
 
 
+def _check_pair(model: Any, place: int, average: Any, leaf: Any) -> None:
+    is_alike = is_differentiable(average) and jnp.shape(average) == jnp.shape(leaf)
+    if is_alike and (jnp.iscomplexobj(average) or not jnp.iscomplexobj(leaf)):
+        return
+    path = jtu.keystr(jtu.tree_flatten_with_path(model)[0][place][0])
+    message = (
+        f"`ema` averages `model{path}`, {describe_value(leaf)}; `average{path}` is "
+        f"{describe_value(average)}. Begin with the model as average."
+    )
+    raise ValueError(message)
+
+
+def _check_numbers(decay: Any, step: Any) -> None:
+    """Refuse what is out of range, of numbers at hand."""
+    for name, value in (("decay", decay), ("step", step)):
+        if value is None or isinstance(value, jax.core.Tracer):
+            continue
+        is_number = is_number_or_array(value) and jnp.shape(value) == ()
+        if not is_number or value < 0 or (name == "decay" and value > 1):
+            rule = "from 0 to 1" if name == "decay" else "from 0 on"
+            message = f"`{name}` of `ema` must be a number {rule}, of shape (); got {value!r}."
+            raise ValueError(message)
+
+
 @jax.jit
 def _moved(rows: list[tuple[Any, Any]], decay: Any, step: Any) -> list[Any]:
     if step is not None:
         step = jnp.asarray(step, jnp.result_type(float))
         decay = jnp.asarray(decay, step.dtype)
-        decay = decay * (1 - decay**step) / (1 - decay ** (step + 1))
+        weights = jnp.where(decay == 1, step + 1, (1 - decay ** (step + 1)) / (1 - decay))
+        decay = 1 - 1 / weights
     with jax.numpy_dtype_promotion("standard"):  # averages may be of more digits than the model
         return [_mean(old, new, decay, step) for old, new in rows]
 
 
 def _mean(old: Any, new: Any, decay: Any, step: Any) -> Any:
     """Where both are the same, so is the mean, to the last bit."""
-    dtype = jnp.result_type(old.dtype, new.dtype, jnp.float32)
-    move = 1 - jnp.asarray(decay, jnp.finfo(dtype).dtype)
+    dtype = jnp.promote_types(at_least_float32(old.dtype), at_least_float32(new.dtype))
+    share = jnp.asarray(decay, jnp.finfo(dtype).dtype)
     first, second = jnp.asarray(old, dtype), jnp.asarray(new, dtype)
-    mean = first + move * (second - first)
+    mean = jnp.where(first == second, first, share * first + (1 - share) * second)
     if step is not None:
         mean = jnp.where(step == 0, second, mean)  # whatever the average began with
     return mean.astype(old.dtype)

@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 
 from eqx_pytree import Module, field
 
-from ..shared._predicates import is_differentiable
+from ..shared._predicates import at_least_float32, is_differentiable
 from ._optimizer import Optimizer
 
 _Tree = TypeVar("_Tree")
@@ -46,17 +46,24 @@ class LossScale(Module):
         - `factor`: by what it grows, and shrinks, above 1.
         - `least`: what it does not fall below.
 
-        **Raises:** `ValueError` if `factor` is not above 1, or `period` below 1.
+        **Raises:** `ValueError` for a `value`, `period`, `factor` or `least` out of range.
         """
-        if not factor > 1 or period < 1:
+        is_known = not isinstance(value, jax.core.Tracer)
+        if is_known and not (jnp.shape(value) == () and 0 < least <= value < float("inf")):
             message = (
-                "`LossScale` takes a `factor` above 1 and a `period` of at least 1; got "
+                "`LossScale` takes as `value` a number from `least` on, of shape (), and a `least` "
+                f"above 0; got {value!r} and {least!r}."
+            )
+            raise ValueError(message)
+        if not factor > 1 or period < 1 or period != int(period):
+            message = (
+                "`LossScale` takes a `factor` above 1 and an integer from 1 on as `period`; got "
                 f"{factor!r} and {period!r}."
             )
             raise ValueError(message)
         self.value = jnp.asarray(value, jnp.float32)
         self.finite_steps = jnp.zeros((), jnp.int32)
-        self.period, self.factor, self.least = period, float(factor), float(least)
+        self.period, self.factor, self.least = int(period), float(factor), float(least)
 
     def up(self, tree: _Tree) -> _Tree:
         """Multiply the floating and complex arrays of a PyTree, such as a loss; dtypes stay."""
@@ -110,9 +117,15 @@ def all_finite(tree: Any) -> jax.Array:
 
 
 def _times(tree: _Tree, factor: Any) -> _Tree:
-    return jtu.tree_map(
-        lambda it: (it * factor.astype(it.dtype)) if is_differentiable(it) else it, tree
-    )
+    """Multiplied in float32 or more, in which a large scale and its inverse are no infinities."""
+
+    def times(it: Any) -> Any:
+        if not is_differentiable(it):
+            return it
+        wide = at_least_float32(it.dtype)
+        return (it.astype(wide) * factor.astype(wide)).astype(it.dtype)
+
+    return jtu.tree_map(times, tree)
 
 
 def _chosen(condition: Any, one: _Tree, other: _Tree) -> _Tree:
