@@ -129,6 +129,12 @@ def test_complex_numpy_and_bfloat16():
         assert gradient[key].dtype == leaf.dtype
 
 
+def test_what_is_left_may_hold_other_leaves():
+    tree = {"a": jnp.ones(2), "b": jnp.ones(2), "k": jax.random.key(0), "n": jnp.arange(2)}
+    gradient = filter_grad(lambda t: jnp.sum(t["a"] * t["b"]), wrt=~by("a"))(tree)
+    assert [*tree_paths(gradient)] == ["b"]
+
+
 class TestRefusals:
     def test_an_integer_leaf(self):
         message = (

@@ -1,6 +1,7 @@
 """Masks, labels and parts; with Optax where there is one."""
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from eqx_filter import (
@@ -65,6 +66,15 @@ class TestLabel:
         )
         with pytest.raises(ValueError, match=message):
             tree_label(TREE, {"encoder": "a", "name": "b", "head": "a"})
+
+    def test_numpy_arrays_need_one_too(self):
+        with pytest.raises(ValueError, match="No rule of `tree_label` selects `b`"):
+            tree_label({"a": np.ones(2), "b": np.ones(2)}, {"a": 1})
+
+    @pytest.mark.parametrize("rules", ["ab", ["a"], 3, [("a", 1, 2)]])
+    def test_rules_that_are_no_pairs(self, rules):
+        with pytest.raises(TypeError, match="`rules` of `tree_label` is a dict from selectors, or"):
+            tree_label(TREE, rules)
 
     def test_a_rule_that_is_never_first(self):
         with pytest.raises(ValueError, match=r"The rule `'\*\*\.b'` is left without a leaf"):

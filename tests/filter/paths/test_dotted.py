@@ -155,6 +155,12 @@ class TestWayBack:
         with pytest.raises(ValueError, match='"missing" or "unexpected"; got \'most\''):
             from_paths([1], {}, strict="most")
 
+    def test_no_mapping_and_other_keys(self):
+        with pytest.raises(TypeError, match=r"is a mapping from paths, .* got a `list`"):
+            from_paths([1], [2])
+        with pytest.raises(ValueError, match=r"lacks `0`, .* has also `0`"):
+            from_paths([1], {0: 2})
+
     def test_long_lists_of_names_are_cut(self):
         with pytest.raises(ValueError, match=r"lacks `0`, .*`9`, \.\.\."):
             from_paths([0] * 20, {})

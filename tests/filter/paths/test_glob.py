@@ -64,6 +64,8 @@ def test_what_a_message_calls_the_tree_may_be_a_part_as_well():
     tree = {"model": {"head": 1}, "head": 2}
     assert chosen("model.head", tree) == ["model.head"]
     assert chosen("params.head", tree) == ["head"]
+    with pytest.raises(ValueError, match="selects nothing"):
+        chosen("model.body", {"model": {"head": 1}, "body": 2})
 
 
 def test_keys_that_are_no_strings_as_python_has_them():

@@ -1,11 +1,23 @@
 """`by`: each way to select, and what is put together of them."""
 
+import collections
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from eqx_filter import Selector, by, is_array, tree_at, tree_mask, tree_paths
+from eqx_filter import (
+    Selector,
+    by,
+    filter_grad,
+    filter_jit,
+    is_array,
+    tree_at,
+    tree_mask,
+    tree_paths,
+)
 from eqx_pytree import Module
 
 
@@ -107,6 +119,35 @@ def test_under_jit_and_of_structs():
     assert chosen("**.b", structs) == ["a.b"]
 
 
+class TestEquality:
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: by("layers.0"),
+            lambda: by(Linear | Norm),
+            lambda: by(is_array),
+            lambda: ~by("a") & Linear | "b",
+        ],
+    )
+    def test_selectors_alike_are_equal(self, make):
+        assert make() == make()
+        assert hash(make()) == hash(make())
+        assert make() != by("other")
+        assert make() != ~make()
+
+    def test_a_new_one_is_not_traced_again(self):
+        traces = []
+
+        def loss(tree):
+            traces.append(1)
+            return jnp.sum(tree["a"]["w"] * tree["b"])
+
+        tree = {"a": {"w": jnp.ones(2)}, "b": jnp.ones(2)}
+        for _ in range(3):
+            filter_jit(filter_grad(loss, wrt=by("a")))(tree)
+        assert len(traces) == 1
+
+
 class TestTreeAt:
     def test_a_path_is_one_node_and_a_pattern_a_sequence(self):
         new = jnp.full(2, 7.0)
@@ -137,6 +178,22 @@ class TestTreeAt:
         assert tree_at("b.0", tree, 3, is_leaf=none) == {"a": None, "b": [3, 1]}
         selected = by(lambda path, node: node is None)
         assert tree_at(selected, tree, [3, 4], is_leaf=none) == {"a": 3, "b": [4, 1]}
+
+    def test_a_mask_and_other_callables(self):
+        mask = tree_mask(model(), "**.bias")
+        changed = tree_at(mask, model(), replace_fn=lambda _: "new")
+        assert [layer.bias for layer in changed.layers] == ["new", "new"]
+        ends_with = functools.partial(lambda end, path, node: path.endswith(end), "scale")
+        assert tree_at(ends_with, model(), ["new"]).norm.scale == "new"
+
+    def test_messages_show_the_selector(self):
+        with pytest.raises(TypeError, match=r"`where` is `'layers\.\*\.bias'`"):
+            tree_at("layers.*.bias", model(), 0)
+
+    def test_a_text_that_two_keys_have(self):
+        tree = collections.OrderedDict([("3", 1), (3, 2)])
+        with pytest.raises(ValueError, match="`'3'` is the path of 2 nodes"):
+            tree_at("3", tree, 9)
 
     def test_what_is_not_there(self):
         message = (
@@ -191,7 +248,7 @@ class TestRefusals:
             by(where)
 
     def test_a_mask_of_another_structure(self):
-        with pytest.raises(ValueError, match="must be a tree prefix"):
+        with pytest.raises(ValueError, match=r"A mask must be a prefix .*; at `mask`: "):
             chosen({"b": True}, {"a": 1})
 
     def test_a_function_that_does_not_return(self):

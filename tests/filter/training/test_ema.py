@@ -66,9 +66,9 @@ def test_another_structure_or_shape():
     message = r"averages `model\['a'\]`, an array of shape \(2,\) .* is an array of shape \(3,\)"
     with pytest.raises(ValueError, match=message):
         ema({"a": jnp.ones(3)}, {"a": jnp.ones(2)}, 0.9)
-    with pytest.raises(ValueError, match="is an array of shape .* and dtype int32"):
+    with pytest.raises(ValueError, match=r"is an array of shape .* and dtype int32"):
         ema({"a": jnp.arange(2)}, {"a": jnp.ones(2)}, 0.9)
-    with pytest.raises(ValueError, match="dtype complex64; `average` is .* dtype float32"):
+    with pytest.raises(ValueError, match=r"dtype complex64; `average` is .* dtype float32"):
         ema(jnp.ones(2), jnp.ones(2, jnp.complex64), 0.9)
 
 
@@ -91,16 +91,14 @@ def test_eight_bits():
 @pytest.mark.parametrize(
     ("decay", "step", "told"),
     [
-        (2.0, None, "`decay`"),
-        (-0.1, None, "`decay`"),
-        (0.5, -1, "`step`"),
-        ("0.9", None, "`decay`"),
+        (2.0, None, "decay"),
+        (-0.1, None, "decay"),
+        (0.5, -1, "step"),
+        ("0.9", None, "decay"),
     ],
 )
 def test_numbers_out_of_range(decay, step, told):
-    with pytest.raises(ValueError, match=f"{told} of `ema` must be a number from 0"):
+    with pytest.raises(ValueError, match=f"`{told}` of `ema` must be a number from 0"):
         ema(jnp.ones(2), jnp.ones(2), decay, step=step)
-    with pytest.raises(
-        ValueError, match=r"`decay` of `ema` must be a number from 0 to 1, of shape"
-    ):
+    with pytest.raises(ValueError, match="`decay` of `ema` must be a number from 0 to 1"):
         ema(jnp.ones(()), jnp.ones(()), jnp.asarray([0.0, 1.0]))

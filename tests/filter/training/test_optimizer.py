@@ -217,5 +217,40 @@ class TestRefusals:
 
     def test_another_model(self):
         opt = Optimizer(TX, model())
-        with pytest.raises(ValueError, match=r"The model has 2 leaves, .* was made had 7"):
+        with pytest.raises(ValueError, match="has 2 leaves, and that of which it was made 7"):
             opt.update(model().one, model().one)
+
+        class Other(Module):
+            other: Linear
+            one: Linear
+            scale: jax.Array
+            steps: jax.Array
+            activation: object
+
+        was = model()
+        turned = Other(was.other, was.one, was.scale, was.steps, was.activation)
+        told = r"has `other\.weight` where that of which it was made had `one\.weight`"
+        with pytest.raises(ValueError, match=told):
+            opt.update(turned, turned)
+
+    def test_a_gradient_of_another_shape(self):
+        opt = Optimizer(TX, {"w": jnp.ones(())})
+        with pytest.raises(ValueError, match=r"gradient of `w` has shape \(3,\), and the"):
+            opt.update({"w": jnp.ones(3)}, {"w": jnp.ones(())})
+
+
+def test_is_traced_once():
+    traces = []
+
+    @filter_jit
+    def counted(model, opt):
+        traces.append(1)
+        _, grads = filter_value_and_grad(loss)(model, X)
+        return opt.update(grads, model)
+
+    a, opt = model(), Optimizer(TX, model())
+    for _ in range(3):
+        a, opt = counted(a, opt)
+    counted(model(), Optimizer(TX, model()))
+    assert len(traces) == 1
+    assert "<4 of 7 leaves>" in repr(opt)

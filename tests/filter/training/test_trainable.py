@@ -101,3 +101,21 @@ def test_the_field_says_it_in_its_metadata(value):
     assert dict(field(trainable=value).metadata) == ({} if value else {"trainable": False})
     with pytest.raises(ValueError, match="Cannot use metadata with `trainable` already set"):
         field(trainable=False, metadata={"trainable": value})
+
+
+def test_a_dataclass_that_names_its_children_otherwise():
+    @jtu.register_pytree_node_class
+    @dataclasses.dataclass
+    class Plain:
+        weight: object
+        table: object = field(trainable=False)
+
+        def tree_flatten(self):
+            return (self.weight, self.table), None
+
+        @classmethod
+        def tree_unflatten(cls, _, children):
+            return cls(*children)
+
+    mask = trainable(Plain(jnp.ones(2), jnp.ones(2)))
+    assert (mask.weight, mask.table) == (True, False)

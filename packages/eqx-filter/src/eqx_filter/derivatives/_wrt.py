@@ -24,7 +24,7 @@ def mask_of(wrt: Where | None, tree: Any, name: str) -> list[bool]:
     matched = selector.matched(nodes)
     over = [*covered(nodes, matched), False]  # the last stands for what is above the root
     for node, it in zip(nodes, matched, strict=True):
-        is_named = it and node.is_leaf and not over[node.parent]
+        is_named = it and node.is_leaf and not over[node.parent] and selector.names_leaves
         if is_named and is_array(node.value) and not is_differentiable(node.value):
             message = (
                 f"`wrt={selector!r}` selects `{name}{jtu.keystr(node.keys)}`, "

@@ -5,9 +5,12 @@ from typing import Any, TypeVar
 
 import jax.tree_util as jtu
 
-from ..shared._predicates import is_inexact_array
+from eqx_pytree import static_key
+
+from ..shared._predicates import is_parameter
 from ._dotted import dotted
-from ._selectors import Selector, Where, by, leaf_mask
+from ._nodes import nodes_of
+from ._selectors import Selector, Where, by, mask_of_leaves
 
 _Tree = TypeVar("_Tree")
 
@@ -100,12 +103,12 @@ def tree_label(tree: Any, rules: Rules, *, default: Any = _UNSET) -> Labels:
     structure of `tree`, and is also the attribute `tree`.
 
     **Raises:** `ValueError` if a rule is left without a leaf, if two rules have one label, or if a
-    leaf is left without a label; and as `by`.
+    leaf is left without a label; `TypeError` for rules that are no pairs; and as `by`.
     """
-    pairs = list(rules.items() if isinstance(rules, Mapping) else rules)
+    pairs = pairs_of("tree_label", rules)
     for i, (where, label) in enumerate(pairs):
         for earlier, other in pairs[:i]:
-            if other == label:
+            if static_key(other) == static_key(label):
                 message = (
                     f"Two rules of `tree_label` have the label {label!r}: `{earlier!r}` and "
                     f"`{where!r}`. Make them one: `by({earlier!r}) | {where!r}`."
@@ -119,12 +122,32 @@ def tree_label(tree: Any, rules: Rules, *, default: Any = _UNSET) -> Labels:
     return Labels(jtu.tree_structure(tree).unflatten([labels[i] for i in homes]))
 
 
+def pairs_of(function: str, rules: Rules) -> list[tuple[Where, Any]]:
+    """The rules as pairs.
+
+    **Raises:** `TypeError` if they are none.
+    """
+    try:
+        pairs = list(rules.items() if isinstance(rules, Mapping) else rules)
+        found = [tuple(pair) for pair in pairs if not isinstance(pair, str)]
+    except TypeError:
+        pairs, found = [None], []
+    if len(found) != len(pairs) or any(len(pair) != 2 for pair in found):
+        message = (
+            f"`rules` of `{function}` is a dict from selectors, or pairs of a selector and what it "
+            f"is for; got {rules!r}."
+        )
+        raise TypeError(message)
+    return found  # type: ignore[return-value]
+
+
 def _first_matches(tree: Any, wheres: Iterable[Where], noun: str) -> list[int]:
     """For each leaf which selector is the first that selects it; else how many there are."""
     selectors: list[Selector] = [by(where) for where in wheres]
+    nodes = nodes_of(tree)
     homes = [len(selectors)] * jtu.tree_structure(tree).num_leaves
     for i, selector in enumerate(selectors):
-        mask = leaf_mask(selector, tree)
+        mask = mask_of_leaves(selector, nodes)
         free = [it and home == len(selectors) for it, home in zip(mask, homes, strict=True)]
         if not any(free):
             taken = {selectors[homes[place]] for place, it in enumerate(mask) if it}
@@ -140,7 +163,7 @@ def _first_matches(tree: Any, wheres: Iterable[Where], noun: str) -> list[int]:
 
 def _refuse_unlabelled(tree: Any, homes: list[int], none: int) -> None:
     for (keys, leaf), home in zip(jtu.tree_flatten_with_path(tree)[0], homes, strict=True):
-        if home == none and is_inexact_array(leaf):
+        if home == none and is_parameter(leaf):
             message = (
                 f"No rule of `tree_label` selects `{dotted(keys)}`. Pass `default=`, or a rule "
                 'for it; the last may be `"**"`.'

@@ -132,13 +132,20 @@ def from_paths(like: _Tree, leaves: Mapping[str, Any], *, strict: Strictness = T
 
     **Returns:** a PyTree with the structure of `like`.
 
-    **Raises:** `ValueError` naming the paths that are missing or unexpected, and as `tree_paths`.
+    **Raises:** `ValueError` naming the paths that are missing or unexpected, and as `tree_paths`;
+    `TypeError` if `leaves` is no mapping.
     """
     if strict not in (True, False, "missing", "unexpected"):
         message = (
             f'`strict` of `from_paths` is True, False, "missing" or "unexpected"; got {strict!r}.'
         )
         raise ValueError(message)
+    if not isinstance(leaves, Mapping):
+        message = (
+            "`leaves` of `from_paths` is a mapping from paths, as `tree_paths` gives it; got a "
+            f"`{type(leaves).__name__}`."
+        )
+        raise TypeError(message)
     own = tree_paths(like)
     refused = []
     if strict in (True, "missing"):
@@ -155,7 +162,7 @@ def _told(verb: str, paths: list[str], others: Iterable[str]) -> list[str]:
     if not paths:
         return []
     names = ", ".join(f"`{path}`" for path in paths[:10]) + (", ..." if len(paths) > 10 else "")
-    near = nearest(paths[0], others, most=1)
+    near = nearest(str(paths[0]), map(str, others), most=1)
     alike = f", which is like `{near[0]}`" if near else ""
     return [f"`leaves` {verb} {names}{alike}."]
 

@@ -5,7 +5,7 @@ A `*` stands for any text within a part, and a part `**` for any number of parts
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ..shared._levels import one_level_with_paths
@@ -39,11 +39,13 @@ class Pattern:
         """Whether a path of so many parts matches."""
         return self._regex.fullmatch(path + "." * bool(depth)) is not None
 
-    def without_root(self) -> "Pattern | None":
-        """The pattern without its first part, if that is what messages call a tree."""
-        if len(self.parts) < 2 or self.parts[0] not in _ROOTS:
-            return None
-        return Pattern(".".join(self.parts[1:]))
+    def without_root(self, own: Collection[str]) -> "Pattern":
+        """The pattern for a tree whose children have these parts.
+
+        Its first part is left out if that is what messages call a tree, and no part of this one.
+        """
+        first = self.parts[0] if len(self.parts) > 1 else ""
+        return Pattern(".".join(self.parts[1:])) if first in _ROOTS and first not in own else self
 
     def find(self, tree: Any) -> list[Any]:
         """The outermost nodes that match. What cannot match is not looked into."""

@@ -2,14 +2,17 @@
 
 import inspect
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax.tree_util as jtu
+import numpy as np
 
 from ..shared._describe import describe
+from ..shared._difference import first_difference
 from ..shared._filter_spec import IsLeaf, filter_mask
-from ._dotted import nearest
+from ..shared._levels import one_level_with_paths
+from ._dotted import nearest, part
 from ._glob import Pattern
 from ._nodes import Node, covered, nodes_of, outermost, touched
 from ._where import choose
@@ -25,6 +28,15 @@ class Selector:
     lies in both, `a | b` what lies in either, and `~a` all else; each side may be anything that
     `by` takes.
     """
+
+    names_leaves = True
+    """Whether a leaf that it matches is one that was meant, and not one of what is left."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(it for it in vars(self).values() if isinstance(it, Hashable))))
 
     def __call__(self, tree: Any) -> Any:
         """Make a mask of a tree, any PyTree.
@@ -114,17 +126,27 @@ def as_function(where: Where, pytree: Any, is_leaf: IsLeaf = None) -> Callable[[
 
     A path without a wildcard is one node; else there is a list of the outermost ones.
     """
-    selector = by(where)
-    if isinstance(selector, _ByPath):
-        return lambda copy: selector.find(copy, pytree, is_leaf)
-    nodes = nodes_of(pytree, is_leaf)
-    places = outermost(nodes, selector.matched(nodes, is_leaf))
+    return _Chosen(by(where), pytree, is_leaf)
 
-    def chosen(copy: Any) -> list[Any]:
+
+class _Chosen:
+    """A function from a tree like another one to what a selector selects there."""
+
+    def __init__(self, selector: Selector, pytree: Any, is_leaf: IsLeaf) -> None:
+        self.selector = selector
+        self.pytree = pytree
+        self.is_leaf = is_leaf
+
+    def __repr__(self) -> str:
+        return repr(self.selector)
+
+    def __call__(self, copy: Any) -> Any:
+        if isinstance(self.selector, _ByPath):
+            return self.selector.find(copy, self.pytree, self.is_leaf)
+        nodes = nodes_of(self.pytree, self.is_leaf)
         like = nodes_of(copy)
+        places = outermost(nodes, self.selector.matched(nodes, self.is_leaf))
         return [like[i].value for i in places]
-
-    return chosen
 
 
 def leaf_mask(where: Where, tree: Any) -> list[bool]:
@@ -132,11 +154,15 @@ def leaf_mask(where: Where, tree: Any) -> list[bool]:
 
     **Raises:** `ValueError` if none is.
     """
-    nodes, selector = nodes_of(tree), by(where)
+    return mask_of_leaves(by(where), nodes_of(tree))
+
+
+def mask_of_leaves(selector: Selector, nodes: Sequence[Node]) -> list[bool]:
+    """`leaf_mask` of a tree whose nodes are known."""
     over = covered(nodes, selector.matched(nodes))
     mask = [it for node, it in zip(nodes, over, strict=True) if node.is_leaf]
     if not any(mask):
-        paths = [node.path for node, it in zip(nodes, over, strict=True) if it]
+        paths = [node.path or "the tree itself" for node, it in zip(nodes, over, strict=True) if it]
         told = _listed("It selects only nodes without leaves:", paths)
         message = f"{_selects_nothing(selector, nodes)} {told}"
         raise ValueError(message)
@@ -146,28 +172,41 @@ def leaf_mask(where: Where, tree: Any) -> list[bool]:
 class _ByPath(Selector):
     def __init__(self, text: str) -> None:
         self.text = text
-        self.patterns = [pattern := Pattern(text)]
-        self.patterns += filter(None, [pattern.without_root()])
+        self.pattern = Pattern(text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByPath) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def __repr__(self) -> str:
         return repr(self.text)
 
     def _matched(self, nodes: Sequence[Node], is_leaf: IsLeaf) -> list[bool]:
-        for pattern in self.patterns:
-            answers = [pattern.matches(node.path, len(node.keys)) for node in nodes]
-            if any(answers):
-                break
-        return answers
+        own = {node.path for node in nodes if len(node.keys) == 1}
+        pattern = self.pattern.without_root(own)
+        return [pattern.matches(node.path, len(node.keys)) for node in nodes]
 
     def find(self, copy: Any, pytree: Any, is_leaf: IsLeaf) -> Any:
         """The node of `copy`, or a list of nodes where there is a wildcard."""
-        for pattern in self.patterns:
-            if found := pattern.find(copy):
-                return found if pattern.has_wildcard else found[0]
-        raise ValueError(self._told_nothing(nodes_of(pytree, is_leaf)))
+        own = {part(key) for (key,), _ in one_level_with_paths(copy) or ()}
+        found = self.pattern.without_root(own).find(copy)
+        if self.pattern.has_wildcard and found:
+            return found
+        if len(found) > 1:
+            message = (
+                f"`{self!r}` is the path of {len(found)} nodes, whose keys have one text. Give the "
+                "keys of one node texts that differ."
+            )
+            raise ValueError(message)
+        if not found:
+            raise ValueError(self._told_nothing(nodes_of(pytree, is_leaf)))
+        return found[0]
 
     def _told_nothing(self, nodes: Sequence[Node]) -> str:
-        wanted = ".".join(self.patterns[-1].parts)
+        own = {node.path for node in nodes if len(node.keys) == 1}
+        wanted = ".".join(self.pattern.without_root(own).parts)
         near = nearest(wanted, [node.path for node in nodes if node.path])
         if not near:
             return super()._told_nothing(nodes)
@@ -232,7 +271,7 @@ class _ByMask(Selector):
 
     def __init__(self, mask: Any) -> None:
         for leaf in jtu.tree_leaves(mask):
-            if not (callable(leaf) or type(leaf).__name__ in ("bool", "bool_")):
+            if not (callable(leaf) or isinstance(leaf, (bool, np.bool_))):
                 message = (
                     f"`{mask!r}` selects no nodes. Pass a path, a type, a function, a tree of "
                     "booleans, or what `by` makes of them."
@@ -240,11 +279,23 @@ class _ByMask(Selector):
                 raise TypeError(message)
         self.mask = mask
 
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __repr__(self) -> str:
         return f"a mask, a `{type(self.mask).__name__}`"
 
     def _matched(self, nodes: Sequence[Node], is_leaf: IsLeaf) -> list[bool]:
         tree = nodes[0].value
+        try:
+            jtu.tree_structure(self.mask).flatten_up_to(tree)
+        except ValueError:
+            path, told = first_difference(self.mask, tree, prefix=True)
+            message = (
+                "A mask must be a prefix of the tree that it selects of; at "
+                f"`mask{jtu.keystr(path)}`: {told}."
+            )
+            raise ValueError(message) from None
         answers = iter(filter_mask(tree, jtu.tree_leaves(tree, is_leaf), self.mask, is_leaf))
         return [next(answers) if node.is_leaf else False for node in nodes]
 
@@ -252,6 +303,7 @@ class _ByMask(Selector):
 class _Both(Selector):
     def __init__(self, one: Selector, other: Selector) -> None:
         self.one, self.other = one, other
+        self.names_leaves = one.names_leaves and other.names_leaves
 
     def __repr__(self) -> str:
         return f"{self.one!r} & {self.other!r}"
@@ -266,6 +318,7 @@ class _Both(Selector):
 class _Either(Selector):
     def __init__(self, one: Selector, other: Selector) -> None:
         self.one, self.other = one, other
+        self.names_leaves = one.names_leaves and other.names_leaves
 
     def __repr__(self) -> str:
         return f"({self.one!r} | {self.other!r})"
@@ -279,6 +332,8 @@ class _Either(Selector):
 
 class _Others(Selector):
     """The largest subtrees that nothing of a selector is in."""
+
+    names_leaves = False
 
     def __init__(self, one: Selector) -> None:
         self.one = one
@@ -296,7 +351,14 @@ def is_selector(where: Where) -> bool:
     """Whether what stands for nodes is no function from a tree to them. Asked at each `tree_at`."""
     if type(where) is types.FunctionType:
         return _takes_two(where)
-    return isinstance(where, Chooser) or not callable(where)
+    if isinstance(where, Chooser) or not callable(where):
+        return True
+    return _takes_two(where) if jtu.all_leaves([where]) else _is_mask(where)
+
+
+def _is_mask(tree: Any) -> bool:
+    leaves = jtu.tree_leaves(tree)
+    return bool(leaves) and all(isinstance(leaf, (bool, np.bool_)) for leaf in leaves)
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:

@@ -17,6 +17,32 @@ from ._trainable import trainable
 _Model = TypeVar("_Model")
 
 
+class Trained:
+    """Which leaves of a model are trained, in order, and the paths of all."""
+
+    __slots__ = ("_hash", "mask", "paths")
+
+    def __init__(self, mask: list[bool], paths: list[str]) -> None:
+        self.mask = mask
+        self.paths = paths
+        self._hash = hash((tuple(mask), tuple(paths)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trained):
+            return NotImplemented
+        return self is other or (self.mask, self.paths) == (other.mask, other.paths)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"<{sum(self.mask)} of {len(self.mask)} leaves>"
+
+
+def _paths(model: Any) -> list[str]:
+    return [dotted(keys) for keys, _ in jtu.tree_flatten_with_path(model)[0]]
+
+
 class Optimizer(Module):
     """Trains the parameters of a model by any Optax transformation.
 
@@ -35,8 +61,7 @@ class Optimizer(Module):
 
     state: Any
     tx: Any = field(static=True)
-    trained: tuple[bool, ...] = field(static=True)
-    """Which leaves of the model are trained, in order."""
+    trained: "Trained" = field(static=True)
 
     def __init__(self, tx: Any, model: Any, *, wrt: Where | None = None) -> None:
         """Make the first state.
@@ -58,7 +83,8 @@ class Optimizer(Module):
             )
             raise TypeError(message)
         self.tx = tx
-        self.trained = tuple(mask_of(trainable if wrt is None else wrt, model, "model"))
+        mask = mask_of(trainable if wrt is None else wrt, model, "model")
+        self.trained = Trained(mask, _paths(model))
         self.state = tx.init(self.params(model))
 
     def params(self, model: _Model) -> _Model:
@@ -66,16 +92,11 @@ class Optimizer(Module):
 
         This is what Optax calls `params`. `combine(params, model)` puts it back.
 
-        **Raises:** `ValueError` for a model with another number of leaves.
+        **Raises:** `ValueError` for a model whose leaves have other paths.
         """
         leaves, structure = jtu.tree_flatten(model)
-        if len(leaves) != len(self.trained):
-            message = (
-                f"The model has {len(leaves)} leaves, and that of which the `Optimizer` was made "
-                f"had {len(self.trained)}. Make an `Optimizer` of this model."
-            )
-            raise ValueError(message)
-        pairs = zip(leaves, self.trained, strict=True)
+        self._check_paths(_paths(model))
+        pairs = zip(leaves, self.trained.mask, strict=True)
         return structure.unflatten([leaf if it else None for leaf, it in pairs])
 
     def gradients(self, grads: Any, model: Any) -> Any:
@@ -100,6 +121,12 @@ class Optimizer(Module):
                 message = (
                     f"`grads` has no gradient for `{dotted(keys)}`, which the `Optimizer` trains. "
                     "Give `Optimizer` and the gradient the same `wrt`."
+                )
+                raise ValueError(message)
+            if leaf is not None and jnp.shape(gradient) != jnp.shape(leaf):
+                message = (
+                    f"The gradient of `{dotted(keys)}` has shape {jnp.shape(gradient)}, and the "
+                    f"leaf {jnp.shape(leaf)}. Take the gradient of a mean or a sum over the batch."
                 )
                 raise ValueError(message)
         pairs = zip(found, wanted, strict=True)
@@ -132,9 +159,22 @@ class Optimizer(Module):
         changes = structure.flatten_up_to(updates)
         added = [
             jnp.asarray(leaf + change).astype(leaf.dtype) if it else leaf
-            for leaf, change, it in zip(leaves, changes, self.trained, strict=True)
+            for leaf, change, it in zip(leaves, changes, self.trained.mask, strict=True)
         ]
         return structure.unflatten(added), self._with_state(state)
+
+    def _check_paths(self, paths: list[str]) -> None:
+        """Refuse a model of which it was not made."""
+        known = self.trained.paths
+        if paths == known:
+            return
+        if len(paths) != len(known):
+            told = f"The model has {len(paths)} leaves, and that of which it was made {len(known)}"
+        else:
+            new, old = next(pair for pair in zip(paths, known, strict=True) if pair[0] != pair[1])
+            told = f"The model has `{new}` where that of which it was made had `{old}`"
+        message = f"This `Optimizer` is of another model. {told}. Make one of this model."
+        raise ValueError(message)
 
     def _with_state(self, state: Any) -> "Optimizer":
         new = object.__new__(type(self))
@@ -147,7 +187,7 @@ class Optimizer(Module):
 
         def of_params(params: Any, *args: Any, **kwargs: Any) -> Any:
             moved = structure.flatten_up_to(params)
-            pairs = zip(moved, leaves, self.trained, strict=True)
+            pairs = zip(moved, leaves, self.trained.mask, strict=True)
             merged = structure.unflatten([new if it else leaf for new, leaf, it in pairs])
             return value_fn(merged, *args, **kwargs)
 

@@ -4,13 +4,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.tree_util as jtu
 
 from ..paths._nodes import Node, nodes_of
 from ..paths._selectors import Selector
 from ..shared._filter_spec import IsLeaf
-from ..shared._predicates import is_differentiable, is_inexact
+from ..shared._predicates import is_parameter
 
 
 class Trainable(Selector):
@@ -36,7 +35,7 @@ class Trainable(Selector):
             above = node.parent >= 0 and buffers[node.parent]
             buffers.append(above or _is_buffer(nodes, node))
         pairs = zip(nodes, buffers, strict=True)
-        return [node.is_leaf and not buffer and _is_parameter(node.value) for node, buffer in pairs]
+        return [node.is_leaf and not buffer and is_parameter(node.value) for node, buffer in pairs]
 
 
 trainable = Trainable()
@@ -52,14 +51,12 @@ A buffer is what lies below a field that was declared with `field(trainable=Fals
 def _is_buffer(nodes: Sequence[Node], node: Node) -> bool:
     if not getattr(type(node.value), "__trainable__", True):
         return True
-    key = node.keys[-1] if node.keys else None
-    above = type(nodes[node.parent].value)
-    if not (isinstance(key, jtu.GetAttrKey) and dataclasses.is_dataclass(above)):
+    if not node.keys or not dataclasses.is_dataclass(above := nodes[node.parent].value):
         return False
-    specs = {spec.name: spec.metadata for spec in dataclasses.fields(above)}
-    return specs.get(key.name, {}).get("trainable", True) is False
-
-
-def _is_parameter(leaf: Any) -> bool:
-    is_struct = isinstance(leaf, jax.ShapeDtypeStruct)
-    return is_differentiable(leaf) or (is_struct and is_inexact(leaf.dtype))
+    buffers = [
+        it.name for it in dataclasses.fields(above) if not it.metadata.get("trainable", True)
+    ]
+    key = node.keys[-1]
+    if isinstance(key, jtu.GetAttrKey):
+        return key.name in buffers
+    return any(getattr(above, name, None) is node.value for name in buffers)

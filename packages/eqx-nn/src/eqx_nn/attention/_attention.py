@@ -404,14 +404,15 @@ def dot_product_attention(
 
 def _rate_and_key(function: str, dropout: Any, key: Any, inference: Any) -> tuple[Any, Any] | None:
     """The rate and the key of a dropout that drops; None for another."""
-    if not _drops(dropout, inference):
-        return None
-    if type(dropout) is not Dropout:
+    if dropout is not None and not isinstance(dropout, Dropout):
         message = (
             f"`{function}` drops by a `Dropout` where it is asked for more than a mask; it was "
             f"given a `{type(dropout).__name__}`."
         )
         raise TypeError(message)
+    flag = None if dropout is None else dropout.inference if inference is None else inference
+    if dropout is None or flag is True or _is_zero(dropout.p):
+        return None
     if key is None:
         message = (
             f"`{function}` requires a `key` where its dropout drops. Pass `key=`, or "
@@ -463,7 +464,11 @@ def _drops(dropout: Any, inference: Any) -> bool:
     if type(dropout) is not Dropout:
         return dropout is not None
     flag = dropout.inference if inference is None else inference
-    return flag is not True and not (isinstance(dropout.p, (int, float)) and dropout.p == 0)
+    return flag is not True and not _is_zero(dropout.p)
+
+
+def _is_zero(p: Any) -> bool:
+    return isinstance(p, (int, float)) and p == 0
 
 
 def _dropped(dropout: Any, weights: Array, key: Any, inference: Any) -> Array:
