@@ -77,3 +77,13 @@ def test_functions_as_layers():
     out, inside = capture(mlp, "activation")(XS[0])
     assert inside["activation"].shape == (4,)
     np.testing.assert_allclose(mlp.layers[1](inside["activation"]), out, rtol=1e-6)
+
+
+def test_a_summary_of_attention_that_is_asked_for_more():
+    layer = eqx_nn.MultiheadAttention(2, 4, key=jax.random.key(0))
+    x = jax.ShapeDtypeStruct((3, 4), jnp.float32)
+    found = summary(layer, x, x, x, is_causal=True)
+    assert found.parameters == summary(layer).parameters == 64
+    block = eqx_nn.TransformerBlock(4, 2, is_causal=True, dropout_p=0.1, key=jax.random.key(0))
+    assert "attention" in str(summary(block, x, key=jax.random.key(0)))
+    assert summary(block.__call__, x, inference=True).parameters == summary(block).parameters

@@ -96,3 +96,9 @@ def test_a_state_keeps_its_precision():
     assert [leaf.dtype for leaf in jax.tree.leaves(new)] == [
         leaf.dtype for leaf in jax.tree.leaves(state)
     ]
+
+
+@pytest.mark.parametrize("mode", ["ema", "batch"])
+def test_a_new_layer_and_its_state_can_be_donated_together(mode):
+    pair = make_with_state(BatchNorm)(3, "batch", mode=mode)
+    filter_jit(lambda *pair: pair, donate="all")(*pair)

@@ -78,6 +78,26 @@ def test_gradients_have_the_dtypes_of_the_parameters(promotion):
     assert dtypes(grads) == [jnp.float32, jnp.float32]
 
 
+class Callable(Module):
+    one: Linear
+    norm: Norm
+
+    def __call__(self, x):
+        return self.one.weight.dtype, self.norm.scale.dtype, x.dtype
+
+    def other(self, x):
+        return self(x)
+
+
+def test_a_model_itself():
+    model, x = Callable(MODEL.one, MODEL.norm), jnp.ones(2)
+    policy = Precision(compute=HALF)
+    for fun in (model, model.__call__, model.other, filter_jit(model)):
+        assert policy(fun)(x) == (HALF, jnp.float32, HALF)
+    ruled = Precision(compute=HALF, rules={"one": jnp.float16})
+    assert ruled(model)(x) == (jnp.float16, jnp.float32, HALF)
+
+
 def test_is_named_as_the_function():
     def loss(model, x):
         """Say what it is."""
@@ -96,6 +116,12 @@ class TestRefusals:
     def test_a_rule_that_selects_nothing(self):
         with pytest.raises(ValueError, match="`'nrom'` selects nothing in the `Model`"):
             Precision(rules={"nrom": HALF})(lambda model: None)(MODEL)
+
+    def test_rules_for_what_is_passed_by_name(self):
+        with pytest.raises(TypeError, match=r"in the first argument of .*: pass it by position"):
+            Precision(rules={"one": HALF})(lambda *, model: None)(model=MODEL)
+        with pytest.raises(TypeError, match="`rules` of `Precision` is a dict from selectors"):
+            Precision(rules=["one"])
 
     def test_no_function(self):
         with pytest.raises(TypeError, match="`Precision` wraps a function"):

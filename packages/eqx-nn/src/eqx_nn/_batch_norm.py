@@ -116,16 +116,18 @@ class BatchNorm(StatefulLayer):
         self.channelwise_affine = channelwise_affine
         self.momentum = momentum
         self.inference = inference
-        ones, zeros = jnp.ones((self.input_size,), dtype), jnp.zeros((self.input_size,), dtype)
-        self.weight, self.bias = (ones, zeros) if channelwise_affine else (None, None)
+        ones, zeros = (  # each a new array, so that layer and state can be donated together
+            functools.partial(make, (self.input_size,), dtype) for make in (jnp.ones, jnp.zeros)
+        )
+        self.weight, self.bias = (ones(), zeros()) if channelwise_affine else (None, None)
         self.ema_first_time_index = self.ema_state_index = None
         self.batch_counter = self.batch_state_index = None
         if mode == "ema":
             self.ema_first_time_index = StateIndex(jnp.array(True))
-            self.ema_state_index = StateIndex((zeros, zeros))
+            self.ema_state_index = StateIndex((zeros(), zeros()))
         else:
             self.batch_counter = StateIndex(jnp.asarray(0))
-            self.batch_state_index = StateIndex((zeros, ones))
+            self.batch_state_index = StateIndex((zeros(), ones()))
 
     @jax.named_scope("eqx.nn.BatchNorm")
     def __call__(

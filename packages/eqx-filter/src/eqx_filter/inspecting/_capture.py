@@ -6,13 +6,13 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 
-from eqx_pytree import BoundMethod, field
+from eqx_pytree import field
 
 from ..paths._nodes import Node, nodes_of
 from ..paths._selectors import Where, by
 from ..shared._describe import describe_value
 from ..shared._naming import function_name
-from ..shared._wrapper import Wrapper, as_tree, wrap
+from ..shared._wrapper import Wrapper, as_tree, inner_tree, wrap
 from ..tracing._abstract import over_arrays
 from ._carrying import carried_out
 from ._found import Found, found_in
@@ -89,7 +89,7 @@ def capture(
 
 def _with_marks(fun: Any, args: tuple[Any, ...], where: Where, level: int) -> tuple[Any, Any]:
     """The function and its arguments, with stand-ins at what is selected."""
-    tree, put_back = _inner(fun)
+    tree, put_back = inner_tree(fun)
     if not jtu.all_leaves([tree]):
         return put_back(_marked(tree, where, level)), args
     if not args or jtu.all_leaves([args[0]]):
@@ -100,22 +100,6 @@ def _with_marks(fun: Any, args: tuple[Any, ...], where: Where, level: int) -> tu
         )
         raise TypeError(message)
     return fun, (_marked(args[0], where, level), *args[1:])
-
-
-def _inner(fun: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """What is wrapped, or what a method is of, and how to put another one there."""
-    if isinstance(fun, Wrapper):
-        tree, put_back = _inner(fun.fun)
-        return tree, lambda new: _with_fun(fun, put_back(new))
-    if isinstance(fun, BoundMethod):
-        return fun.__self__, lambda new: BoundMethod(fun.__func__, new)
-    return fun, lambda new: new
-
-
-def _with_fun(wrapper: Any, fun: Any) -> Any:
-    inner = wrapper.fun
-    leaves, structure = jtu.tree_flatten(wrapper, is_leaf=lambda node: node is inner)
-    return structure.unflatten([fun if leaf is inner else leaf for leaf in leaves])
 
 
 def _marked(tree: Any, where: Where, level: int) -> Any:

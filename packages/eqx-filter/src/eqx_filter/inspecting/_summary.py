@@ -11,6 +11,7 @@ from ..shared._describe import describe_value
 from ..shared._jax import struct_of_aval
 from ..shared._jaxprs import inner_jaxprs
 from ..shared._marks import mark_p
+from ..shared._wrapper import as_tree
 from ..tracing._abstract import over_arrays
 from ._flops import flops_by_path
 from ._rows import Row, rows_of
@@ -103,6 +104,7 @@ def summary(
     **Raises:** `TypeError` if there are arguments, and `model` cannot be called; `ValueError` if
     `cost` is asked for without arguments, or `depth` is negative; what the model raises.
     """
+    model = as_tree(model)
     _check(model, bool(args or kwargs), depth, cost)
     rows, nodes, row_at = rows_of(model, depth)
     if not args and not kwargs:
@@ -126,7 +128,8 @@ def _check(model: Any, is_called: bool, depth: int | None, cost: bool) -> None:
     if cost and not is_called:
         message = "`cost` of `summary` is that of a call: pass what the model is called with."
         raise ValueError(message)
-    if depth is not None and depth < 0:
+    is_number = hasattr(depth, "__index__") and not isinstance(depth, bool)
+    if depth is not None and (not is_number or depth < 0):
         message = f"`depth` of `summary` is a number of levels, at least 0, or None; got {depth}."
         raise ValueError(message)
 

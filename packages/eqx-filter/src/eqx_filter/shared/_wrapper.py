@@ -59,3 +59,19 @@ def as_tree(fun: Any) -> Any:
     if isinstance(fun, types.MethodType) and not jtu.all_leaves([fun.__self__]):
         return BoundMethod(fun.__func__, fun.__self__)
     return fun
+
+
+def inner_tree(fun: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """What is wrapped, or what a method is of, and how to put another one there."""
+    if isinstance(fun, Wrapper):
+        tree, put_back = inner_tree(fun.fun)
+        return tree, lambda new: _with_fun(fun, put_back(new))
+    if isinstance(fun, BoundMethod):
+        return fun.__self__, lambda new: BoundMethod(fun.__func__, new)
+    return fun, lambda new: new
+
+
+def _with_fun(wrapper: Any, fun: Any) -> Any:
+    inner = wrapper.fun
+    leaves, structure = jtu.tree_flatten(wrapper, is_leaf=lambda node: node is inner)
+    return structure.unflatten([fun if leaf is inner else leaf for leaf in leaves])

@@ -11,10 +11,12 @@ from jax.typing import DTypeLike
 
 from eqx_pytree import Module, field
 
+from ..paths._choosing import pairs_of
 from ..paths._nodes import nodes_of
 from ..paths._selectors import Where, by, leaf_mask
+from ..shared._naming import function_name
 from ..shared._predicates import is_differentiable
-from ..shared._wrapper import Wrapper, wrap
+from ..shared._wrapper import Wrapper, as_tree, inner_tree, wrap
 
 _Tree = TypeVar("_Tree")
 
@@ -59,7 +61,7 @@ class Precision(Module):
 
         **Raises:** `TypeError` for a dtype that is not floating.
         """
-        pairs = list(rules.items() if isinstance(rules, Mapping) else rules)
+        pairs = pairs_of("Precision", rules)
         self.params = _checked("params", params)
         self.compute = _checked("compute", compute)
         self.outputs = _checked("outputs", outputs)
@@ -77,14 +79,15 @@ class Precision(Module):
 
         **Arguments:**
 
-        - `fun`: a function of PyTrees. The floating arrays in its arguments, JAX's and NumPy's, are
-            cast to `compute`; `rules` are looked up in the first.
+        - `fun`: a function of PyTrees, or a model. The floating arrays in its arguments and in a
+            model, JAX's and NumPy's, are cast to `compute`; `rules` are looked up in the model, or
+            else in the first argument.
 
         **Returns:** a callable with the signature of `fun`, whose floating outputs are cast to
         `outputs`. Gradients through it have the dtypes of what it is given.
 
         **Raises:** `TypeError` if `fun` cannot be called. At a call: `ValueError` if a rule selects
-        nothing of the first argument.
+        nothing, `TypeError` if there are rules and no first argument by position.
         """
         return wrap("Precision", _Cast, fun, self)
 
@@ -96,10 +99,18 @@ class _Cast(Wrapper):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         policy = self.policy
-        cast = [
-            _cast(it, policy.compute, policy.rules if i == 0 else ()) for i, it in enumerate(args)
-        ]
-        out = self.fun(*cast, **_cast(kwargs, policy.compute, ()))
+        model, put_back = inner_tree(as_tree(self.fun))
+        fun, first = self.fun, policy.rules
+        if not jtu.all_leaves([model]):
+            fun, first = put_back(_cast(model, policy.compute, policy.rules)), ()
+        elif policy.rules and not args:
+            message = (
+                "`Precision` looks its `rules` up in the first argument of "
+                f"`{function_name(self.fun)}`: pass it by position."
+            )
+            raise TypeError(message)
+        cast = [_cast(it, policy.compute, () if i else first) for i, it in enumerate(args)]
+        out = fun(*cast, **_cast(kwargs, policy.compute, ()))
         return _cast(out, policy.outputs, ())
 
 
