@@ -179,6 +179,11 @@ class TestTreeAt:
         selected = by(lambda path, node: node is None)
         assert tree_at(selected, tree, [3, 4], is_leaf=none) == {"a": 3, "b": [4, 1]}
 
+    def test_a_path_tells_one_none_from_another(self):
+        tree = {"a": None, "b": [None, 1]}
+        assert tree_at("b.0", tree, 3) == {"a": None, "b": [3, 1]}
+        assert tree_at("**.a", tree, [3]) == {"a": 3, "b": [None, 1]}
+
     def test_a_mask_and_other_callables(self):
         mask = tree_mask(model(), "**.bias")
         changed = tree_at(mask, model(), replace_fn=lambda _: "new")
@@ -210,6 +215,10 @@ class TestNothing:
             chosen("layers.0.wieght")
         with pytest.raises(ValueError, match=r"Its leaves are `a`, `b`\."):
             chosen("qqqqqq", {"a": 1, "b": 2})
+
+    def test_of_an_index_from_the_end(self):
+        with pytest.raises(ValueError, match="Indices count from 0, not from the end"):
+            chosen("layers[-1]")
 
     def test_of_a_type(self):
         message = (

@@ -104,6 +104,12 @@ def test_options_are_those_of_its_attention():
     close(block(X, mask=ids[:, None] == ids[None]), apart)
 
 
+@pytest.mark.parametrize("shape", [(8,), (2, 5, 8), (5, 6)])
+def test_another_shape(shape):
+    with pytest.raises(ValueError, match=r"`TransformerBlock` expects `x` of shape \(.*, 8\), got"):
+        TransformerBlock(8, 2, key=KEY)(jnp.ones(shape))
+
+
 def test_a_context_that_is_missing_or_of_no_use():
     with pytest.raises(ValueError, match=r"needs a `context`, as it was made with `c.*=\.\."):
         TransformerBlock(8, 2, context_size=6, key=KEY)(X)

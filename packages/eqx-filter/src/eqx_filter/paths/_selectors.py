@@ -208,6 +208,8 @@ class _ByPath(Selector):
         own = {node.path for node in nodes if len(node.keys) == 1}
         wanted = ".".join(self.pattern.without_root(own).parts)
         near = nearest(wanted, [node.path for node in nodes if node.path])
+        if any(it.startswith("-") for it in self.pattern.parts):
+            return f"{_selects_nothing(self, nodes)} Indices count from 0, not from the end."
         if not near:
             return super()._told_nothing(nodes)
         return f"{_selects_nothing(self, nodes)} {_listed('The nearest paths are', near)}"
@@ -274,7 +276,7 @@ class _ByMask(Selector):
             if not (callable(leaf) or isinstance(leaf, (bool, np.bool_))):
                 message = (
                     f"`{mask!r}` selects no nodes. Pass a path, a type, a function, a tree of "
-                    "booleans, or what `by` makes of them."
+                    "booleans, or what `by` makes of them; two of them are `by(one) | other`."
                 )
                 raise TypeError(message)
         self.mask = mask

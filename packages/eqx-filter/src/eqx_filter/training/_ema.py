@@ -17,9 +17,11 @@ def ema(average: _Model, model: _Model, decay: Any, *, step: Any = None) -> _Mod
     """Move an average of models towards a model: `decay * average + (1 - decay) * model`.
 
         average = model
-        for step in range(steps):
+        for _ in range(steps):
             model, opt = ...
             average = ema(average, model, 0.999)
+
+    A step that is given both away (`donate`) begins with a copy, `filter_jit(lambda m: m)(model)`.
 
     Polyak & Juditsky (1992, "Acceleration of Stochastic Approximation by Averaging"); the
     correction is that of Kingma & Ba (2015, "Adam"), section 3.
@@ -30,7 +32,8 @@ def ema(average: _Model, model: _Model, decay: Any, *, step: Any = None) -> _Mod
     - `model`: a PyTree of the same structure and shapes. Only its floating and complex arrays are
         averaged.
     - `decay`: a number from 0 to 1, of shape (), which may be traced.
-    - `step`: how many models the average is of, 0 for none. With it the average is corrected for
+    - `step`: how many models the average is of, 0 for none, as an array inside of a compiled
+        function, which a number would be compiled into. With it the average is corrected for
         its first value: after `n` calls it is that of the `n` models, weighted by
         `decay ** (n - 1), ..., decay, 1`, whatever it began with.
 

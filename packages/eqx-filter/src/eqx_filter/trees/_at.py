@@ -8,6 +8,7 @@ import jax.tree_util as jtu
 from ..paths._selectors import Chooser, as_function, is_selector
 from ..paths._where import Placeholder, choose, stood_for
 from ..shared._describe import describe
+from ..shared._predicates import is_none
 
 _Tree = TypeVar("_Tree")
 
@@ -74,9 +75,12 @@ def tree_at(
     if (replace is _UNSET) == (replace_fn is _UNSET):
         message = "Precisely one of `replace` and `replace_fn` must be specified."
         raise ValueError(message)
-    if is_selector(where):
-        where = as_function(where, pytree, is_leaf)
-    copy, leaves, structure, nodes, is_sequence = choose(where, pytree, is_leaf)
+    function = as_function(where, pytree, is_leaf) if is_selector(where) else where
+    chosen = choose(function, pytree, is_leaf)
+    if function is not where and is_leaf is None and any(it is None for it in chosen.nodes):
+        function = as_function(where, pytree, is_none)  # a path tells one None from another
+        chosen = choose(function, pytree, is_none)
+    where, (copy, leaves, structure, nodes, is_sequence) = function, chosen
     replacements = _replacements(replace, nodes, is_sequence, where)
     if all(type(node) is Placeholder for node in nodes):
         replaced = list(leaves)

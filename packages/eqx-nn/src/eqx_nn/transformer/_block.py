@@ -15,6 +15,7 @@ from .._dropout import Dropout
 from .._mlp import MLP
 from .._norm import LayerNorm
 from .._random import split_key
+from .._shapes import describe
 from ..attention import Cache, MultiheadAttention, RotaryPositionalEmbedding
 from ._gated import GatedMLP
 
@@ -133,16 +134,21 @@ class TransformerBlock(Module):
         - `x`: the sequence; with a `cache`, its new tokens.
         - `context`: the other sequence, where the block has cross-attention.
         - `mask`, `context_mask`: of the two attentions, as in `MultiheadAttention`.
-        - `cache`: the keys and values of the tokens before; the result is a pair then, of that and
-            the new cache. The other sequence is projected anew at each call.
+        - `cache`: the keys and values of the tokens before. The attention to the sequence itself is
+            causal then, and the result a pair, of that and the new cache. The other sequence is
+            projected anew at each call.
         - `key`: a PRNG key for the dropout.
         - `inference`: takes the place of the flags of the dropouts.
         - `options`: of the attention to the sequence itself: `bias`, `segment_ids`, `length`,
             `softcap`, `implementation`.
 
-        **Raises:** `ValueError` for a `context` that is missing, or that there is no attention for;
-        and as `MultiheadAttention`.
+        **Raises:** `ValueError` for an `x` of another shape, for a `context` that is missing, or
+        that there is no attention for; and as `MultiheadAttention`.
         """
+        size, shape = self.attention.query_size, getattr(x, "shape", None)
+        if shape is None or len(shape) != 2 or shape[1] != size:
+            length = shape[0] if shape is not None and len(shape) == 2 else "length"
+            raise ValueError(describe("TransformerBlock", "x", x, (length, size)))
         if (context is None) != (self.cross_attention is None):
             lacks = "needs a `context`" if context is None else "was given a `context`"
             message = (
