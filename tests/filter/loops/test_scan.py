@@ -46,7 +46,7 @@ def test_gradients_of_all_that_goes_in(kind):
             carry, ys = scan(step(w), init, {**XS, "a": a})
             return carry.sum() + (ys["y"] ** 2).sum()
 
-        return jax.grad(of, (0, 1, 2))
+        return jax.jit(jax.grad(of, (0, 1, 2)))
 
     args = 1.3, jnp.ones(3), XS["a"]
     close(loss(lambda *xs: scan(*xs, **kind))(*args), loss(jax.lax.scan)(*args))

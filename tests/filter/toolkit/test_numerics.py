@@ -120,7 +120,7 @@ def test_others_have_none(step, towards, value):
 @settings(max_examples=30, deadline=None)
 def test_axes_are_added_on_the_right(shape, more):
     array = np.arange(np.prod(shape)).reshape(shape)
-    out = left_broadcast_to(array, shape + more)
+    out = jax.jit(lambda array: left_broadcast_to(array, shape + more))(array)
     assert out.shape == shape + more
     expected = np.moveaxis(
         np.broadcast_to(array, more + shape), range(len(more)), range(-len(more), 0)

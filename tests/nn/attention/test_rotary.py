@@ -30,7 +30,8 @@ class TestForward:
     @given(st.integers(0, 40), st.integers(1, 5), st.sampled_from([2.0, 100, 10_000.0]))
     def test_is_a_rotation_of_pairs(self, length, half, theta):
         x = sequence(length, 2 * half)
-        y = RotaryPositionalEmbedding(2 * half, theta)(x)
+        rotary = RotaryPositionalEmbedding(2 * half, theta)
+        y = jax.jit(rotary)(x)
         assert y.shape == x.shape
         np.testing.assert_allclose(y, reference(x, theta), rtol=1e-3, atol=1e-4)
 
