@@ -155,7 +155,8 @@ def test_a_loop_inside_writes_the_buffer_of_the_one_around_it(outer, inner):
     wanted = factors * xs[:, None, None]
     np.testing.assert_allclose(jax.jit(rows)(2.0, counts[0]), wanted[0])
     np.testing.assert_allclose(jax.jit(jax.vmap(rows))(xs, counts), wanted)
-    if "lax" not in (outer, inner):
+    old = jax.__version_info__ < (0, 7, 2) and inner == "few"  # it miscounts what has no tangent
+    if "lax" not in (outer, inner) and not old:
         gradient = jax.vmap(jax.grad(lambda x, n: (rows(x, n) ** 2).sum()))
         found = jax.jit(gradient)(xs, counts)
         np.testing.assert_allclose(found, 2 * xs * (factors**2).sum((1, 2)), rtol=1e-6)

@@ -34,7 +34,7 @@ def mapped(fun, in_specs, out_specs=None):
 
 @pytest.mark.parametrize("outer", [lambda f: f, filter_jit], ids=["plain", "filter_jit"])
 def test_an_input_that_does_not_divide_is_named(outer):
-    told = r"'apply' was given .* model.weights\[0\] of shape float32\[6\],? corresponds to"
+    told = r"'apply' was given .*\bmodel.weights\[0\] of shape float32\[6\],? corresponds to"
     with pytest.raises(ValueError, match=f"(?s){told}") as caught:
         outer(mapped(apply, P("d")))(MODEL, X)
     assert "in_specs for model.weights[0] of value" in str(caught.value)

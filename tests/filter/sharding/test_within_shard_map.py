@@ -187,6 +187,8 @@ def test_primitives(name):
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_primitives_and_rules_with_gradients(name):
+    if "noinline" in name and jax.__version_info__ < (0, 7):
+        pytest.skip("JAX 0.6 gives its transpose a cotangent that does not vary")
     check(with_gradient(SMOOTH[name]))
 
 

@@ -194,10 +194,10 @@ class BatchNorm(StatefulLayer):
         try:
             return _mean_and_variance(x, axes)
         except NameError as error:
-            told = str(error).partition(" To fix this")[0]  # by `jax.shard_map`, says JAX
+            told, *_ = str(error).split(" To fix this")  # by `jax.shard_map`, says JAX
             message = (
                 f"`BatchNorm` takes its statistics over the axis named {self.axis_name!r}, which "
-                f"no `jax.vmap` around the call has: {told} Call it as "
+                f"no `jax.vmap` around the call has: {told.rstrip('.')}. Call it as "
                 f"`{self._vmap()}(x, state)`, or on one example with `inference=True`."
             )
             raise NameError(message) from None

@@ -186,7 +186,7 @@ def _reversed(
         return goal, top, where, saved, by_consts, by_arrays
 
     consts = zip(loop.body.consts, moving.consts, strict=True)
-    by_consts = [jnp.zeros_like(x) if moves else None for x, moves in consts]
+    by_consts = [zeros_of_aval(jax.typeof(x)) if moves else None for x, moves in consts]
     top = jnp.minimum(steps, slots) - 1
     start = (steps, top, kept_steps[order], saved, by_consts, by_arrays)
     *_, by_consts, by_arrays = lax.while_loop(lambda c: c[0] > 0, backwards, start)

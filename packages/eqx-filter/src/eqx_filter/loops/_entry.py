@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
+from ..shared._jax import symbolic_zero
 from . import _lax
 from ._state import Arrays
 from ._traced import Loop
@@ -34,12 +35,14 @@ def entered(loop: Loop, max_steps: int | None) -> Loop:
         if not all(isinstance(tangent, SymbolicZero) for tangent in moved):
             written = _written(bare, max_steps, buffers, others)
             moved = [
-                SymbolicZero(tangent.aval)
+                tangent
                 if isinstance(tangent, SymbolicZero)
                 else jnp.where(mark, jnp.zeros_like(tangent), tangent)
                 for mark, tangent in zip(written, moved, strict=True)
             ]
-        return enter(buffers, others), moved
+        return enter(buffers, others), [
+            symbolic_zero(it.aval) if isinstance(it, SymbolicZero) else it for it in moved
+        ]
 
     enter.defjvp(rule, symbolic_zeros=True)
     buffers = [x for x, b in zip(loop.init, loop.is_marked, strict=True) if b]

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.core import ShapedArray
+from jax.custom_derivatives import SymbolicZero
 from jax.interpreters import ad
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -105,6 +106,16 @@ def _kinds(x: Any) -> dict[str, Any]:
 def zeros_of_aval(aval: Any) -> jax.Array:
     """Zeros of an abstract value's shape and dtype, which are laid out and vary as it does."""
     return let_vary_as(jnp.zeros(aval.shape, aval.dtype, device=_laid_out(aval)), aval)
+
+
+def symbolic_zero(aval: Any) -> Any:
+    """A zero that a rule of `jax.custom_jvp` returns as a tangent.
+
+    Before JAX 0.7.2 one is miscounted where a loop in a loop drops what is not used; so zeros then.
+    """
+    if jax.__version_info__ >= (0, 7, 2) or aval.dtype == jax.dtypes.float0:
+        return SymbolicZero(aval)
+    return zeros_of_aval(aval)
 
 
 def zeros_of_rows(count: int, struct: Any) -> jax.Array:
