@@ -47,11 +47,13 @@ LAYERS = {
     "Dropout": lambda: (nn.Dropout(0.5), [x(6)], {"key": KEY}),
     "Embedding": lambda: (nn.Embedding(5, 3, key=KEY), [jnp.array(2)]),
     "GRUCell": lambda: (nn.GRUCell(3, 2, key=KEY), [x(3), x(2)]),
+    "GatedMLP": lambda: (nn.GatedMLP(3, 4, key=KEY), [x(3)]),
     "GroupNorm": lambda: (nn.GroupNorm(2, 4), [x(4, 3)]),
     "Identity": lambda: (nn.Identity(), [x(3)]),
     "LSTMCell": lambda: (nn.LSTMCell(3, 2, key=KEY), [x(3), (x(2), x(2))]),
     "Lambda": lambda: (nn.Lambda(jnp.tanh), [x(3)]),
     "LayerNorm": lambda: (nn.LayerNorm(4), [x(4)]),
+    "LearnedPositions": lambda: (nn.LearnedPositions(4, 3, key=KEY), [x(4, 3)]),
     "Linear": lambda: (linear(), [x(3)]),
     "MLP": lambda: (nn.MLP(3, 2, 4, 1, key=KEY), [x(3)]),
     "MaxPool1d": lambda: (nn.MaxPool1d(2, 2), [x(2, 6)]),
@@ -62,8 +64,11 @@ LAYERS = {
     "PReLU": lambda: (nn.PReLU(), [x(6)]),
     "RMSNorm": lambda: (nn.RMSNorm(4), [x(4)]),
     "RotaryPositionalEmbedding": lambda: (nn.RotaryPositionalEmbedding(4), [x(5, 4)]),
+    "ScaledRotaryEmbedding": lambda: (nn.ScaledRotaryEmbedding(4, factor=2.0), [x(5, 4)]),
     "Sequential": lambda: (nn.Sequential([linear(), nn.Lambda(jax.nn.relu)]), [x(3)]),
+    "SinusoidalPositions": lambda: (nn.SinusoidalPositions(4), [x(5, 4)]),
     "SpectralNorm": spectral_norm,
+    "TransformerBlock": lambda: (nn.TransformerBlock(4, 2, width_size=4, key=KEY), [x(3, 4)]),
     "WeightNorm": lambda: (nn.WeightNorm(linear()), [x(3)]),
 }
 
@@ -78,7 +83,15 @@ def test_every_kind_of_layer_is_here():
     forms = {re.sub(r"[123]d$", "", name) for name in LAYERS}
     layers = {it for it in map(str, nn.__all__) if isinstance(getattr(nn, it), type)}
     abstract = {"Pool", "AvgPool", "AdaptivePool", "StatefulLayer", "Conv", "ConvTranspose"}
-    others = {"AdaptiveMaxPool", "Shared", "SharedNode", "State", "StateIndex", "TorchReport"}
+    others = {
+        "AdaptiveMaxPool",
+        "Cache",
+        "Shared",
+        "SharedNode",
+        "State",
+        "StateIndex",
+        "TorchReport",
+    }
     assert {re.sub(r"[123]d$", "", it) for it in layers} - abstract - others <= forms
 
 

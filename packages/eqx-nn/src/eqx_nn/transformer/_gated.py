@@ -12,6 +12,7 @@ from jaxtyping import Array, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module
 
 from .._linear import Linear
+from .._pickling import from_state, to_state
 from .._random import split_key
 
 
@@ -54,6 +55,14 @@ class GatedMLP(Module):
         self.up = Linear(size, width_size, use_bias, dtype, key=up_key)
         self.down = Linear(width_size, size, use_bias, dtype, key=down_key)
         self.activation = activation
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields, with JAX's functions in a form that can be pickled."""
+        return to_state(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Put the fields back."""
+        vars(self).update(from_state(state))
 
     @jax.named_scope("eqx.nn.GatedMLP")
     def __call__(self, x: Shaped[Array, " size"], *, key: Any = None) -> Inexact[Array, " size"]:
