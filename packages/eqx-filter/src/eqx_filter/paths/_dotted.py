@@ -31,15 +31,15 @@ def escaped(text: str) -> str:
 
 def part(key: Any) -> str:
     """The part of a path that stands for one key of JAX's."""
-    match key:
-        case jtu.GetAttrKey():
-            return escaped(key.name)
-        case jtu.SequenceKey():
-            return str(key.idx)
-        case jtu.DictKey():
-            return escaped(key.key if isinstance(key.key, str) else repr(key.key))
-        case jtu.FlattenedIndexKey():
-            return str(key.key)
+    kind = type(key)
+    if kind is jtu.GetAttrKey:
+        return escaped(key.name)
+    if kind is jtu.SequenceKey:
+        return str(key.idx)
+    if isinstance(key, jtu.DictKey):
+        return escaped(key.key if isinstance(key.key, str) else repr(key.key))
+    if isinstance(key, jtu.FlattenedIndexKey):
+        return str(key.key)
     return escaped(str(key))
 
 

@@ -5,10 +5,10 @@ A `*` stands for any text within a part, and a part `**` for any number of parts
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from ..shared._levels import one_level_with_paths
+from ..shared._levels import keyed_children
 from ._dotted import escaped, part
 
 _ANY = "**"
@@ -33,7 +33,9 @@ class Pattern:
         self.parts = _parts(text)
         self.has_wildcard = any("*" in re.sub(r"\\.", "", it) for it in self.parts)
         self._regex = re.compile("".join(map(_regex, self.parts)), re.DOTALL)
-        self._each = [re.compile(_regex(it), re.DOTALL) for it in self.parts]
+        self._each = [_test_of(it) for it in self.parts]
+        self._any = frozenset(i for i, it in enumerate(self.parts) if it == _ANY)
+        self.may_have_root = len(self.parts) > 1 and self.parts[0] in _ROOTS
 
     def matches(self, path: str, depth: int) -> bool:
         """Whether a path of so many parts matches."""
@@ -44,30 +46,34 @@ class Pattern:
 
         Its first part is left out if that is what messages call a tree, and no part of this one.
         """
-        first = self.parts[0] if len(self.parts) > 1 else ""
-        return Pattern(".".join(self.parts[1:])) if first in _ROOTS and first not in own else self
+        if not self.may_have_root or self.parts[0] in own:
+            return self
+        return Pattern(".".join(self.parts[1:]))
 
     def find(self, tree: Any) -> list[Any]:
         """The outermost nodes that match. What cannot match is not looked into."""
-        return list(self._below(tree, self._after(frozenset([0]))))
+        if self._any:
+            return list(self._below(tree, self._after(frozenset([0]))))
+        nodes = [tree]
+        for matches in self._each:
+            level = [pair for node in nodes for pair in _children(node)]
+            nodes = [child for text, child in level if matches(text)]
+        return nodes
 
     def _below(self, node: Any, states: frozenset[int]) -> Iterator[Any]:
         """`states` are the places in the pattern that may come next."""
         if len(self.parts) in states:
             yield node
             return
-        for (key,), child in one_level_with_paths(node) or ():
-            text = part(key) + "."
-            passed = {
-                i if self.parts[i] == _ANY else i + 1
-                for i in states
-                if self.parts[i] == _ANY or self._each[i].fullmatch(text)
-            }
+        for text, child in _children(node):
+            passed = {i if self.parts[i] == _ANY else i + 1 for i in states if self._each[i](text)}
             if passed:
                 yield from self._below(child, self._after(frozenset(passed)))
 
     def _after(self, states: frozenset[int]) -> frozenset[int]:
         """With the places behind each `**`, which may stand for no part at all."""
+        if not self._any.intersection(states):
+            return states
         reached = set(states)
         for first in states:
             for i in range(first, len(self.parts)):
@@ -75,6 +81,23 @@ class Pattern:
                     break
                 reached.add(i + 1)
         return frozenset(reached)
+
+
+def _children(node: Any) -> Iterable[tuple[str, Any]]:
+    """The children of a node with their parts of the path."""
+    if type(node) in (list, tuple):
+        return zip(map(str, range(len(node))), node, strict=True)
+    return [(part(key), child) for key, child in keyed_children(node)]
+
+
+def _test_of(pattern: str) -> Callable[[str], Any]:
+    """Whether a part of a path matches one of a pattern."""
+    if pattern == _ANY or set(pattern) == {"*"}:
+        return lambda text: True
+    if "*" not in pattern:
+        return pattern.__eq__
+    regex = re.compile(_regex(pattern), re.DOTALL)
+    return lambda text: regex.fullmatch(text + ".")
 
 
 def _regex(pattern: str) -> str:

@@ -1,5 +1,6 @@
 """Selectors: one vocabulary for the nodes of a PyTree, wherever some are to be chosen."""
 
+import functools
 import inspect
 import types
 from collections.abc import Callable, Hashable, Sequence
@@ -113,7 +114,7 @@ def by(where: Where) -> Selector:
     if isinstance(where, Selector):
         return where
     if isinstance(where, str):
-        return _ByPath(where)
+        return _by_path(where)
     if isinstance(where, (type, types.UnionType)):
         return _ByType(where)
     if callable(where) and jtu.all_leaves([where]):
@@ -190,8 +191,11 @@ class _ByPath(Selector):
 
     def find(self, copy: Any, pytree: Any, is_leaf: IsLeaf) -> Any:
         """The node of `copy`, or a list of nodes where there is a wildcard."""
-        own = {part(key) for (key,), _ in one_level_with_paths(copy) or ()}
-        found = self.pattern.without_root(own).find(copy)
+        pattern = self.pattern
+        if pattern.may_have_root:
+            level = one_level_with_paths(copy) or ()
+            pattern = pattern.without_root({part(key) for (key,), _ in level})
+        found = pattern.find(copy)
         if self.pattern.has_wildcard and found:
             return found
         if len(found) > 1:
@@ -213,6 +217,10 @@ class _ByPath(Selector):
         if not near:
             return super()._told_nothing(nodes)
         return f"{_selects_nothing(self, nodes)} {_listed('The nearest paths are', near)}"
+
+
+_by_path = functools.lru_cache(maxsize=1024)(_ByPath)
+"""A pattern is read once."""
 
 
 class _ByType(Selector):

@@ -1,6 +1,6 @@
 """One level of a PyTree: the children of a node, with their keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax.tree_util as jtu
@@ -12,6 +12,18 @@ def one_level_with_paths(node: Any) -> list[tuple[tuple[Any, ...], Any]] | None:
     """The children of a node with their keys, or None if it is a leaf."""
     pairs, structure = jtu.tree_flatten_with_path(node, is_leaf=below(node))
     return None if structure == _LEAF else pairs
+
+
+_with_keys = getattr(jtu.default_registry, "flatten_one_level_with_keys", None)
+"""One level in C++, where JAX has it. Of what has no keys, and of named tuples, it gives others."""
+
+
+def keyed_children(node: Any) -> Iterable[tuple[Any, Any]]:
+    """The children of a node, each with its one key; none of a leaf."""
+    flat = None if _with_keys is None or isinstance(node, tuple) else _with_keys(node)
+    if flat is None or any(type(key) is jtu.FlattenedIndexKey for key, _ in flat[0]):
+        return [(key, child) for (key,), child in one_level_with_paths(node) or ()]
+    return flat[0]
 
 
 def below(root: Any) -> Callable[[Any], bool]:
