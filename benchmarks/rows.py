@@ -160,9 +160,9 @@ TOPICS: dict[str, dict[str, Row]] = {
     },
     "training": {
         "optimizer_step": Row("training step by `Optimizer`", limit=1.2),
-        "averages": Row("average of a 9-layer MLP", limit=1.5),
+        "averages": Row("average of a 9-layer MLP", limit=2.0),
         "accumulated": Row("gradient of it, a batch in 8 parts", limit=1.15),
-        "in_half": Row("gradient of it, in bfloat16", limit=1.15),
+        "in_half": Row("gradient of it, in bfloat16", limit=1.2),
     },
     "transforms": {
         **_eager_and_traced("grad", "grad of a 9-layer MLP"),

@@ -64,29 +64,25 @@ def tree_paths(tree: Any) -> dict[str, Any]:
 
     **Raises:** `ValueError` if two leaves have one path: keys such as `1` and `"1"` in one node.
     """
-    pairs, structure = jtu.tree_flatten_with_path(tree)
-    paths = _paths_of(structure, pairs)
-    return dict(zip(paths, [leaf for _, leaf in pairs], strict=True))
+    leaves, structure = jtu.tree_flatten(tree)
+    try:
+        paths = _known.get(structure)
+    except Exception:  # what the nodes hold, beside their children, cannot be compared
+        paths = _put_together(jtu.tree_flatten_with_path(tree)[0])
+    if paths is None:
+        pairs = jtu.tree_flatten_with_path(tree)[0]
+        paths = _put_together(pairs)
+        if all(_is_its_text(key) for keys, _ in pairs for key in keys):
+            for oldest in list(_known)[: max(0, len(_known) - _MOST_KNOWN + 1)]:
+                _known.pop(oldest, None)
+            _known[structure] = paths
+    return dict(zip(paths, leaves, strict=True))
 
 
 _known: dict[Any, list[str]] = {}
 """The paths of the structures that were asked for last."""
 
 _MOST_KNOWN = 16
-
-
-def _paths_of(structure: Any, pairs: list[tuple[Any, Any]]) -> list[str]:
-    try:
-        known = _known.get(structure)
-    except Exception:  # what the nodes hold, beside their children, cannot be compared
-        return _put_together(pairs)
-    if known is None:
-        known = _put_together(pairs)
-        if all(_is_its_text(key) for keys, _ in pairs for key in keys):
-            for oldest in list(_known)[: max(0, len(_known) - _MOST_KNOWN + 1)]:
-                _known.pop(oldest, None)
-            _known[structure] = known
-    return known
 
 
 def _put_together(pairs: list[tuple[Any, Any]]) -> list[str]:

@@ -54,8 +54,9 @@ def ema(average: _Model, model: _Model, decay: Any, *, step: Any = None) -> _Mod
         )
         raise ValueError(message) from None
     moving = [is_differentiable(leaf) for leaf in leaves]
-    for i in [i for i, it in enumerate(moving) if it]:
-        _check_pair(model, i, averages[i], leaves[i])
+    for i, (old, new) in enumerate(zip(averages, leaves, strict=True)):
+        if moving[i] and not _is_alike(old, new):
+            _check_pair(model, i, old, new)
     _check_numbers(decay, step)
     pairs = zip(averages, leaves, moving, strict=True)
     rows = [(old, new) for old, new, it in pairs if it]
@@ -63,6 +64,12 @@ def ema(average: _Model, model: _Model, decay: Any, *, step: Any = None) -> _Mod
     return structure.unflatten(
         [next(moved) if it else leaf for leaf, it in zip(leaves, moving, strict=True)]
     )
+
+
+def _is_alike(average: Any, leaf: Any) -> bool:
+    """Whether both are arrays of one shape and dtype: what is nearly always so, found quickly."""
+    is_array = isinstance(average, jax.Array)
+    return is_array and average.dtype == leaf.dtype and average.shape == leaf.shape
 
 
 def _check_pair(model: Any, place: int, average: Any, leaf: Any) -> None:
@@ -80,7 +87,9 @@ def _check_pair(model: Any, place: int, average: Any, leaf: Any) -> None:
 def _check_numbers(decay: Any, step: Any) -> None:
     """Refuse what is out of range, of numbers at hand."""
     for name, value in (("decay", decay), ("step", step)):
-        if value is None or isinstance(value, jax.core.Tracer):
+        if value is None or (type(value) is float and 0 <= value <= 1):
+            continue
+        if isinstance(value, jax.core.Tracer):
             continue
         is_number = is_number_or_array(value) and jnp.shape(value) == ()
         if not is_number or value < 0 or (name == "decay" and value > 1):
