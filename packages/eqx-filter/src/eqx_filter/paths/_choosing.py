@@ -8,21 +8,12 @@ import jax.tree_util as jtu
 from eqx_pytree import static_key
 
 from ..shared._predicates import is_parameter
+from ..shared._unset import UNSET
 from ._dotted import dotted
 from ._nodes import nodes_of
 from ._selectors import Selector, Where, by, mask_of_leaves
 
 _Tree = TypeVar("_Tree")
-
-
-class _Unset:
-    """Stands for an argument that was not given."""
-
-    def __repr__(self) -> str:
-        return "<unset>"
-
-
-_UNSET: Any = _Unset()
 
 
 def tree_mask(tree: Any, where: Where) -> Any:
@@ -85,7 +76,7 @@ class Labels:
 Rules = Mapping[Any, Any] | Iterable[tuple[Where, Any]]
 
 
-def tree_label(tree: Any, rules: Rules, *, default: Any = _UNSET) -> Labels:
+def tree_label(tree: Any, rules: Rules, *, default: Any = UNSET) -> Labels:
     """Label the leaves of a PyTree by rules, as `optax.multi_transform` wants them.
 
         labels = tree_label(model, {"head": "fast", "**.bias": "plain"}, default="slow")
@@ -115,8 +106,8 @@ def tree_label(tree: Any, rules: Rules, *, default: Any = _UNSET) -> Labels:
                 )
                 raise ValueError(message)
     homes = _first_matches(tree, [where for where, _ in pairs], "rule")
-    rest = None if default is _UNSET else default
-    if default is _UNSET:
+    rest = None if default is UNSET else default
+    if default is UNSET:
         _refuse_unlabelled(tree, homes, len(pairs))
     labels = [*(label for _, label in pairs), rest]
     return Labels(jtu.tree_structure(tree).unflatten([labels[i] for i in homes]))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ..shared._filter_spec import IsLeaf
 from ..shared._levels import one_level_with_paths
-from ._dotted import part
+from ._dotted import dotted
 
 
 class Node(NamedTuple):
@@ -43,8 +43,7 @@ def _gather(
         last = first
         for key, child in children:
             last = _gather(nodes, child, keys + key, here, last, is_leaf)
-    path = ".".join(map(part, keys))
-    nodes[here] = Node(value, keys, path, parent, range(first, last), children is None)
+    nodes[here] = Node(value, keys, dotted(keys), parent, range(first, last), children is None)
     return last
 
 

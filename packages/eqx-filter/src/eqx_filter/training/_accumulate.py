@@ -79,11 +79,11 @@ class _Accumulated(Wrapper):
     def _check(self, args: Any, leaves: list[Any], axes: list[int | None]) -> None:
         """Refuse what cannot be cut in equal parts."""
         sizes: dict[int, str] = {}
-        for i, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
+        names = leaf_names(self.__wrapped__, args, {})
+        for name, leaf, axis in zip(names, leaves, axes, strict=True):
             if axis is None:
                 continue
             shape = jnp.shape(leaf)
-            name = leaf_names(self.__wrapped__, args, {})[i]
             if axis != 0 or not shape or shape[0] % self.steps:
                 message = (
                     f"`accumulate` cuts the first axis of `{name}` into {self.steps} equal parts; "

@@ -9,18 +9,9 @@ from ..paths._selectors import Chooser, as_function, is_selector
 from ..paths._where import Placeholder, choose, stood_for
 from ..shared._describe import describe
 from ..shared._predicates import is_none
+from ..shared._unset import UNSET
 
 _Tree = TypeVar("_Tree")
-
-
-class _Unset:
-    """Stands for an argument that was not given."""
-
-    def __repr__(self) -> str:
-        return "<unset>"
-
-
-_UNSET: Any = _Unset()
 
 
 @overload
@@ -46,8 +37,8 @@ def tree_at(
 def tree_at(
     where: Callable[[Any], Any] | Chooser,
     pytree: _Tree,
-    replace: Any = _UNSET,
-    replace_fn: Callable[[Any], Any] = _UNSET,
+    replace: Any = UNSET,
+    replace_fn: Callable[[Any], Any] = UNSET,
     is_leaf: Callable[[Any], bool] | None = None,
 ) -> _Tree:
     """Replace nodes of a PyTree, as `array.at[...].set(...)` replaces elements of an array.
@@ -72,7 +63,7 @@ def tree_at(
     lengths differ, or if nodes overlap or cannot be told apart; `TypeError` if what `where` returns
     is not in `pytree`, or if it computes with a leaf.
     """
-    if (replace is _UNSET) == (replace_fn is _UNSET):
+    if (replace is UNSET) == (replace_fn is UNSET):
         message = "Precisely one of `replace` and `replace_fn` must be specified."
         raise ValueError(message)
     function = as_function(where, pytree, is_leaf) if is_selector(where) else where
@@ -155,7 +146,7 @@ def _refuse(request: _Request, node: Any, times: int) -> None:
 def _replacements(
     replace: Any, nodes: Sequence[Any], is_sequence: bool, where: Callable[[Any], Any]
 ) -> Sequence[Any] | None:
-    if replace is _UNSET:
+    if replace is UNSET:
         return None
     if not is_sequence:
         return [replace]

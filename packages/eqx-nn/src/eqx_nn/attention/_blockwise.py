@@ -23,7 +23,7 @@ from eqx_filter.primitives import create_vprim, vary_alike
 
 from .._init import at_least_float32
 from ._plain import plain
-from ._request import Block, Extras, Request, kept, part, scores, visible
+from ._request import Block, Extras, Request, in_block, kept, scores, visible
 
 ROWS, COLUMNS = 256, 512
 """Queries and keys of a block: what is left in the cache of a core of today."""
@@ -183,7 +183,7 @@ def _forward(q: Array, k: Array, v: Array, extras: Extras, request: Request) -> 
 
     out, lse = lax.map(of_row, jnp.arange(it.num_rows))
     lse = _joined(lse[..., None], it.q_length)
-    return [_joined(out, it.q_length).astype(_dtype(q, k, v)), lse]
+    return [_joined(out, it.q_length).astype(jnp.result_type(q, k, v)), lse]
 
 
 def _tangent(
@@ -194,7 +194,7 @@ def _tangent(
     it = _Pass(q, k, v, extras, request)
     out, lse, dq = it.over_rows(out), it.sums(lse), it.over_rows(dq)
     dk, dv = it.over_columns(dk), it.over_columns(dv)
-    moved = Extras(bias=it.over_both(dbias[0]) if dbias else None)
+    moved = it.over_both(dbias[0]) if dbias else None
     mean = it.mean(dv) if it.some_see_none else 0
     linear = Request(request.scale)
 
@@ -208,8 +208,8 @@ def _tangent(
             change, _ = scores(linear, Extras(), it.block(i, j), moving, columns)
             change += scores(linear, Extras(), it.block(i, j), rows, it.of_column(dk, j))[0]
             change = change if slope is None else change * slope
-            if moved.bias is not None:
-                change += _bias_of(moved.bias, it.block(i, j)).astype(it.wide)
+            by_bias = in_block(moved, it.block(i, j))
+            change = change if by_bias is None else change + by_bias.astype(it.wide)
             change *= weights
             total += jnp.sum(change, -1)
             if drop is not None:
@@ -224,7 +224,7 @@ def _tangent(
         return jnp.where(jnp.isinf(sums)[..., None], mean, moved_out)
 
     rows = lax.map(of_row, jnp.arange(it.num_rows))
-    return [_joined(rows, it.q_length).astype(_dtype(q, k, v))]
+    return [_joined(rows, it.q_length).astype(jnp.result_type(q, k, v))]
 
 
 def _backward(
@@ -285,10 +285,6 @@ def _joined(blocks: Array, length: int) -> Array:
     return jnp.reshape(rows, (rows.shape[0], -1, *rows.shape[3:]))[:, :length]
 
 
-def _bias_of(bias: Array, block: Block) -> Array:
-    return part(part(bias, 1, block.row, block.rows), 2, block.column, block.columns)  # type: ignore[return-value]
-
-
 def _added(x: Array, start: Any, more: Array) -> Array:
     """With some rows added to those that begin at `start`."""
     now = lax.dynamic_slice_in_dim(x, start, more.shape[1], 1)
@@ -301,10 +297,6 @@ def _added_to_bias(bias: Array, block: Block, change: Array) -> Array:
     starts = [0 if axis in alike else at for axis, at in enumerate((0, block.row, block.column))]
     now = lax.dynamic_slice(bias, starts, change.shape)
     return lax.dynamic_update_slice(bias, now + change, starts)
-
-
-def _dtype(*arrays: Array) -> Any:
-    return jnp.result_type(*(x.dtype for x in arrays))
 
 
 # ---- The primitives: operands are q, k, v, those of the extras that are there, and others --------
@@ -322,7 +314,7 @@ def _impl(*operands: Any, request: Request, names: tuple[str, ...]) -> list[Arra
 
 def _abstract(*avals: Any, request: Request, names: tuple[str, ...]) -> list[Any]:
     q, k, v = avals[:3]
-    dtype = _dtype(q, k, v)
+    dtype = jnp.result_type(q.dtype, k.dtype, v.dtype)
     out = q.update(shape=(*q.shape[:2], v.shape[2]), dtype=dtype, weak_type=False)
     return [out, q.update(shape=(*q.shape[:2], 1), dtype=at_least_float32(dtype), weak_type=False)]
 

@@ -24,8 +24,4 @@ def plain(q: Array, k: Array, v: Array, extras: Extras, request: Request) -> Arr
     weights = (weights if drop is None else weights * drop).astype(v.dtype)
     grouped = jnp.reshape(weights, (k.shape[0], -1, k.shape[1]))
     out = jax.lax.dot_general(grouped, v, (((2,), (1,)), ((0,), (0,))))
-    return jnp.reshape(out, (q.shape[0], q.shape[1], v.shape[2])).astype(_dtype(q, k, v))
-
-
-def _dtype(*arrays: Array) -> jnp.dtype:
-    return jnp.result_type(*arrays)
+    return jnp.reshape(out, (q.shape[0], q.shape[1], v.shape[2])).astype(jnp.result_type(q, k, v))

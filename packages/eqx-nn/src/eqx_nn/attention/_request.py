@@ -83,9 +83,11 @@ def visible(request: Request, extras: Extras, block: Block, length: int) -> Arra
     """
     rows = block.row + jnp.arange(block.rows)[:, None]
     columns = block.column + jnp.arange(block.columns)[None]
-    found = [columns < (length if extras.length is None else extras.length)]
-    if extras.length is None and isinstance(block.column, int) and block.columns <= length:
-        found = []
+    found = []
+    if extras.length is not None:
+        found.append(columns < jnp.minimum(extras.length, length))
+    elif length % max(block.columns, 1):  # the last block is padded
+        found.append(columns < length)
     left, right = request.reach()
     places = rows if extras.offset is None else rows + extras.offset
     if right is not None:
@@ -96,7 +98,7 @@ def visible(request: Request, extras: Extras, block: Block, length: int) -> Arra
         of_rows = part(extras.q_segments, 0, block.row, block.rows)
         of_columns = part(extras.kv_segments, 0, block.column, block.columns)
         found.append(of_rows[:, None] == of_columns[None])  # type: ignore[index]
-    mask = _of_block(extras.mask, block)
+    mask = in_block(extras.mask, block)
     together = [*(it[None] for it in found), *([] if mask is None else [mask])]
     if not together:
         return None
@@ -106,7 +108,8 @@ def visible(request: Request, extras: Extras, block: Block, length: int) -> Arra
     return seen
 
 
-def _of_block(x: Array | None, block: Block) -> Array | None:
+def in_block(x: Array | None, block: Block) -> Array | None:
+    """The part of a mask or a bias that belongs to a block."""
     return part(part(x, 1, block.row, block.rows), 2, block.column, block.columns)
 
 
@@ -124,7 +127,7 @@ def scores(
         cap = jnp.asarray(request.softcap, wide)
         capped = jnp.tanh(raw / cap)
         raw, slope = cap * capped, 1 - capped**2
-    bias = _of_block(extras.bias, block)
+    bias = in_block(extras.bias, block)
     return raw if bias is None else raw + bias.astype(wide), slope
 
 
