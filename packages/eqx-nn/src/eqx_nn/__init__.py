@@ -2,7 +2,7 @@
 
 from eqx_pytree import load_on_use
 
-from . import attention, convolutions, pools, torch, transformer
+from . import attention, convolutions, pools, stacked, torch, transformer
 from ._batch_norm import BatchNorm
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
@@ -20,6 +20,7 @@ from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_wi
 from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
 from .pools import *  # noqa: F403 - the names in its `__all__`
+from .stacked import *  # noqa: F403 - the names in its `__all__`
 from .torch import *  # noqa: F403 - the names in its `__all__`
 from .transformer import *  # noqa: F403 - the names in its `__all__`
 
@@ -53,6 +54,7 @@ __all__ = [
 __all__ += attention.__all__
 __all__ += convolutions.__all__
 __all__ += pools.__all__
+__all__ += stacked.__all__
 __all__ += torch.__all__
 __all__ += transformer.__all__
 
