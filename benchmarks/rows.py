@@ -173,6 +173,12 @@ TOPICS: dict[str, dict[str, Row]] = {
             "compile the gradient of attention, 4,096 tokens", "ms", limit=2.0, slow=True
         ),
     },
+    "stacked": {
+        "stacked_compile": Row(
+            "trace, lower and compile 100 stacked blocks, over 2 of them", "", 1.5, "", slow=True
+        ),
+        "stacked_gradient": Row("gradient of 12 stacked blocks, over a tuple's", "", 1.1, ""),
+    },
     "transforms": {
         **_eager_and_traced("grad", "grad of a 9-layer MLP"),
         **_eager_and_traced("vmap", "vmap of it"),

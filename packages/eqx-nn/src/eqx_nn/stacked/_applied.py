@@ -79,13 +79,19 @@ def applied(
     if remat == "none":
         (x, _), ys = filter_scan(call.unless_done, carry, rows, depth, unroll=unroll)
         return x, *ys
-    policy = jax.checkpoint_policies.checkpoint_dots if remat == "dots" else None
+    policy = _keeps_products if remat == "dots" else None
     if not isinstance(remat, int):
         policy = policy if isinstance(remat, str) else remat
         step = filter_checkpoint(call.unless_done, policy=policy, prevent_cse=False)
         (x, _), ys = filter_scan(step, carry, rows, depth, unroll=unroll)
         return x, *ys
     return _in_groups(call, carry, rows, min(remat, depth), depth)
+
+
+def _keeps_products(primitive: Any, *args: Any, **params: Any) -> Any:
+    """A policy: keep what products, convolutions and attention block by block give."""
+    dots = jax.checkpoint_policies.checkpoint_dots(primitive, *args, **params)
+    return dots or primitive.name == "attention"
 
 
 def _in_groups(call: Call, carry: Any, rows: Row, size: int, depth: int) -> tuple[Any, ...]:

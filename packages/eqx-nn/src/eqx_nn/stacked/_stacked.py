@@ -47,7 +47,7 @@ class Stacked(StatefulLayer, Generic[T]):
         make: Callable[[PRNGKeyArray], T],
         depth: int,
         *,
-        remat: Remat = "none",
+        remat: Remat = "dots",
         unroll: int | bool = 1,
         key: PRNGKeyArray,
     ) -> None:
@@ -57,11 +57,12 @@ class Stacked(StatefulLayer, Generic[T]):
 
         - `make`: a function of a key that gives a block. It is called once, for all of them.
         - `depth`: how many blocks there are.
-        - `remat`: what a gradient keeps of the way forward. `"none"` keeps what JAX does, all that
-            it needs; `"full"` the inputs of blocks, and computes each block again; `"dots"` the
-            results of products of matrices too; a number `n` the input of every `n`-th block; a
-            policy of `jax.checkpoint_policies` what it says. Chen et al. (2016, "Training Deep Nets
-            with Sublinear Memory Cost").
+        - `remat`: what a gradient keeps of the way forward; it computes the rest again. `"dots"`,
+            the inputs of blocks and the results of products, convolutions and attention, which is
+            mostly the fastest, as what lies between costs less to compute than to keep; `"none"`,
+            all that it needs; `"full"`, the inputs of blocks; a number `n`, the input of every
+            `n`-th block; a policy of `jax.checkpoint_policies`, what it says. Chen et al. (2016,
+            "Training Deep Nets with Sublinear Memory Cost").
         - `unroll`: how many blocks a step of the scan has, or True for all of them.
         - `key`: a PRNG key, split into one for each block.
 
@@ -79,7 +80,7 @@ class Stacked(StatefulLayer, Generic[T]):
 
     @classmethod
     def of(
-        cls, layers: Sequence[T], *, remat: Remat = "none", unroll: int | bool = 1
+        cls, layers: Sequence[T], *, remat: Remat = "dots", unroll: int | bool = 1
     ) -> Stacked[T]:
         """Keep blocks that are there already, in the order in which they are applied.
 
@@ -222,7 +223,7 @@ class Stacked(StatefulLayer, Generic[T]):
             jax.tree.map(_ShownRow, self.block) if kwargs.get("short_arrays", True) else self.block
         )
         shown = wl.TextDoc(f"{self.depth} x ") + wl.pdoc(block, **kwargs)
-        options = [("remat", self.remat)] if self.remat != "none" else []
+        options = [("remat", self.remat)] if self.remat != "dots" else []
         docs = [shown, *wl.named_objs(options, **kwargs)]
         begin, end = wl.TextDoc(f"{type(self).__name__}("), wl.TextDoc(")")
         return wl.bracketed(begin=begin, docs=docs, sep=wl.comma, end=end, indent=kwargs["indent"])
