@@ -13,6 +13,7 @@ from ._mlp import MLP
 from ._mode import inference_mode
 from ._norm import GroupNorm, LayerNorm, RMSNorm
 from ._prelu import PReLU
+from ._random import Keys
 from ._reparametrise import SpectralNorm, WeightNorm
 from ._rnn import GRUCell, LSTMCell
 from ._shared import Shared, SharedNode
@@ -32,6 +33,7 @@ __all__ = [
     "GRUCell",
     "GroupNorm",
     "Identity",
+    "Keys",
     "LSTMCell",
     "Lambda",
     "LayerNorm",

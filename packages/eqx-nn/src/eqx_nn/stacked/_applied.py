@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from eqx_filter import filter_checkpoint, filter_cond, filter_scan, is_array
 
+from .._random import key_at
 from .._state import State
 
 
@@ -40,7 +41,7 @@ class Call(NamedTuple):
             name: row.state if isinstance(it, State) else it for name, it in self.kwargs.items()
         }
         if self.key is not None:
-            kwargs["key"] = jax.random.fold_in(self.key, row.index)
+            kwargs["key"] = key_at("Stacked", self.key, row.index)
         if row.cache is not None:
             kwargs["cache"] = row.cache
         out = row.block(x, *args, **kwargs, **row.each)

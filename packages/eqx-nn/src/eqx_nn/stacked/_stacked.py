@@ -14,7 +14,7 @@ from eqx_filter import is_array
 from eqx_pytree import field
 
 from .._init import checked_size
-from .._random import split_key
+from .._random import Key, split_key
 from .._state import State, StatefulLayer, StateIndex
 from ._rows import row_of, stack
 
@@ -111,7 +111,7 @@ class Stacked(StatefulLayer, Generic[T]):
         self,
         x: Any,
         *args: Any,
-        key: PRNGKeyArray | None = None,
+        key: Key | None = None,
         cache: Any = None,
         each: Mapping[str, Any] | None = None,
         until: Callable[[Any], Any] | None = None,
@@ -125,7 +125,8 @@ class Stacked(StatefulLayer, Generic[T]):
         - `x`: what the first block takes; every block gives arrays of the same shapes and dtypes.
         - `args`, `kwargs`: are the same for all blocks. A `State` among them is handed on: each
             block gets the part that is its own, and returns it new after `y`.
-        - `key`: block `i` gets `jax.random.fold_in(key, i)` as its `key`.
+        - `key`: block `i` gets `jax.random.fold_in(key, i)` as its `key`, and of `Keys`,
+            `key[i]`.
         - `cache`: what `init_cache` gave; each block gets its own as `cache`, and returns it new,
             after `y` and the state if there is one.
         - `each`: by the name of an argument, arrays with an axis of blocks in front, of which each
