@@ -356,7 +356,8 @@ def dot_product_attention(
         or a pair, with None for all. Beltagy, Peters & Cohan (2020, "Longformer").
     - `segment_ids`: a number for each place, or a pair of those of queries and keys: a query sees
         the keys of its own segment.
-    - `length`: an integer of shape (): how many of the keys are there.
+    - `length`: an integer of shape (): how many of the keys are there. The others, and their
+        values, are taken as zeros.
     - `offset`: an integer of shape (): the place of the first query among the keys, for
         `is_causal` and `window`.
     - `scale`: what the products are multiplied by, `1 / sqrt(qk_size)` unless given.
