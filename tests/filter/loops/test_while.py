@@ -450,3 +450,19 @@ def test_a_cotangent_of_what_no_input_reaches_runs_nothing():
 
     compiled = jax.jit(jax.grad(loss, (0, 1))).lower(0.5, 0.5).compile()
     assert " while(" not in compiled.as_text()
+
+
+@pytest.mark.parametrize("kind", ["lax", "bounded", "checkpointed"])
+def test_gradients_are_of_weak_type_where_their_inputs_are(kind):
+    def run(x, more):
+        steps = {"max_steps": 4} if kind != "lax" else {}
+        differentiate = jax.jacfwd if kind == "lax" else jax.grad
+
+        def loss(x, more):
+            return while_loop(lambda c: c < 3, lambda c: c + more, x, kind=kind, **steps)
+
+        return differentiate(loss, (0, 1))(x, more)
+
+    weak, strong = run(0.0, 1.0), run(jnp.float32(0), jnp.float32(1))
+    assert [it.weak_type for it in weak] == [True, True]
+    assert [it.weak_type for it in strong] == [False, False]

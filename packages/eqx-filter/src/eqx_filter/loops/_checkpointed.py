@@ -16,7 +16,7 @@ from jax.custom_derivatives import SymbolicZero, zero_from_primal
 
 from eqx_pytree import Static
 
-from ..shared._jax import zeros_of_aval
+from ..shared._jax import let_vary_as, zeros_of_aval
 from . import _lax
 from ._moving import Moving, can_move, chosen, merged, moving_in, step_of_moving
 from ._schedule import NEVER, keep, lengths, nothing_kept, split
@@ -186,7 +186,9 @@ def _reversed(
         return goal, top, where, saved, by_consts, by_arrays
 
     consts = zip(loop.body.consts, moving.consts, strict=True)
-    by_consts = [zeros_of_aval(jax.typeof(x)) if moves else None for x, moves in consts]
+    by_consts = [
+        let_vary_as(jnp.zeros_like(x), jax.typeof(x)) if moves else None for x, moves in consts
+    ]
     top = jnp.minimum(steps, slots) - 1
     start = (steps, top, kept_steps[order], saved, by_consts, by_arrays)
     *_, by_consts, by_arrays = lax.while_loop(lambda c: c[0] > 0, backwards, start)
