@@ -211,4 +211,4 @@ def problem(is_true: bool) -> str | None:
 
 
 if __name__ == "__main__":
-    run(main, __doc__.splitlines()[0], problem)
+    run(main, str(__doc__).splitlines()[0], problem)

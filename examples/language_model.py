@@ -37,7 +37,8 @@ class LanguageModel(eqx.Module):
         """Take the blocks and the norm after them; `positions` are added, if blocks know of none.
 
         The weight of embedding and head begins with small numbers, so that the first chances are
-        nearly equal: Radford et al. (2018), section 4.1.
+        nearly equal: Radford et al. (2018, "Improving Language Understanding by Generative
+        Pre-Training"), section 4.1.
         """
         weight_key, head_key = jr.split(key)
         size = blocks[0].attention.query_size

@@ -60,9 +60,6 @@ def generate(
             f"{prompt.shape} of {prompt.dtype}. Begin with a token that begins texts."
         )
         raise ValueError(message)
-    if temperature and key is None:
-        message = "`generate` draws tokens by a `key`. Pass one, or `temperature=0`."
-        raise ValueError(message)
     rule = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     numbers = [rule, length, stop]  # of NumPy too, which would be traced
     rule, length, stop = jax.tree.map(lambda x: x.item() if hasattr(x, "item") else x, numbers)
@@ -77,7 +74,10 @@ def _generated(
         return choose(logits, None if key is None else jr.fold_in(key, i), **rule)
 
     logits, cache = step(cache, prompt)
-    _check_logits(logits, stop)
+    _check_logits("step", logits)
+    if stop is not None and not 0 <= stop < logits.size:
+        message = f"`stop` must be one of the {logits.size} tokens, from 0 on; got {stop}."
+        raise ValueError(message)
     tokens = jnp.full(length, 0 if stop is None else stop, jnp.int32)
     tokens = tokens.at[0].set(chosen(logits, 0))
 
@@ -110,11 +110,16 @@ def choose(
     - `temperature`: what the logits are divided by. At 0 the token is the most likely one.
     - `top_k`, `top_p`: of `truncate`, after the division; None for all tokens.
 
-    The numbers are known when this is compiled. **Raises** `ValueError` for others.
+    The numbers are known when this is compiled. **Raises** `ValueError` for others, for logits of
+    another shape, or complex ones, and if a `key` is needed and not given.
     """
     _check_rule(temperature, top_k, top_p)
+    _check_logits("choose", logits)
     if temperature == 0:
         return logits.argmax().astype(jnp.int32)
+    if key is None:
+        message = "A token is drawn by a `key`. Pass one, or `temperature=0`."
+        raise ValueError(message)
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     least = float(jnp.finfo(logits.dtype).tiny)
     logits = (logits - logits.max()) / max(temperature, least)
@@ -128,7 +133,7 @@ def truncate(logits: jax.Array, top_k: int | None = None, top_p: float | None = 
 
     - `logits`: of shape (vocabulary,).
     - `top_k`: how many tokens are kept at most; of equal ones the first. Fan, Lewis & Dauphin
-        (2018, "Hierarchical Neural Story Generation"), section 5.4.
+        (2018, "Hierarchical Neural Story Generation").
     - `top_p`: the most likely tokens are kept until their chances add up to it, of those that
         `top_k` leaves, and so always one. Holtzman et al. (2020, "The Curious Case of Neural Text
         Degeneration"), section 3.1.
@@ -170,13 +175,12 @@ def _check_numbers(length: Any, stop: Any) -> None:
         raise ValueError(message)
 
 
-def _check_logits(logits: jax.Array, stop: int | None) -> None:
-    if logits.ndim != 1:
+def _check_logits(name: str, logits: jax.Array) -> None:
+    if logits.ndim != 1 or not logits.size or jnp.iscomplexobj(logits):
+        gives = "gives" if name == "step" else "takes"
         message = (
-            "`step` must give the logits of the next token, of shape (vocabulary,); got shape "
-            f"{logits.shape}. Of logits of all tokens give the last, `logits[-1]`."
+            f"`{name}` {gives} the logits of one token, real numbers of shape (vocabulary,); got "
+            f"shape {logits.shape} of {logits.dtype}. Of logits of all tokens take the last, "
+            "`logits[-1]`."
         )
-        raise ValueError(message)
-    if stop is not None and not 0 <= stop < logits.size:
-        message = f"`stop` must be one of the {logits.size} tokens, from 0 on; got {stop}."
         raise ValueError(message)

@@ -80,7 +80,7 @@ def transformer(
 ) -> LanguageModel:
     """A model over bytes, each of which sees as many before it as there are in a row."""
     first, *keys = jr.split(key, 1 + depth)
-    options = {
+    options: dict[str, Any] = {
         "width_size": 8 * size // 3,
         "norm": nn.RMSNorm,
         "activation": jax.nn.silu,
@@ -140,17 +140,18 @@ def train(
 
 
 @eqx.filter_jit
-def attention_weights(model: LanguageModel, tokens: jax.Array, block: int) -> jax.Array:
+def attention_weights(model: LanguageModel, tokens: jax.Array, place: int) -> jax.Array:
     """How much each byte looks at each, in each head of a block: (heads, length, length)."""
-    name = f"blocks.{block}.attention_norm"
+    name = f"blocks.{place}.attention_norm"
     _, inside = eqx.capture(model, name)(tokens)
-    layer, rotary = model.blocks[block].attention, model.blocks[block].rotary
+    block: Any = model.blocks[place]
+    layer, rotary = block.attention, block.rotary
     query, key = (
         jax.vmap(project)(inside[name]).reshape(len(tokens), layer.num_heads, -1).swapaxes(0, 1)
         for project in (layer.query_proj, layer.key_proj)
     )
-    place = jnp.arange(len(tokens))
-    distance, (left, _) = place[:, None] - place, model.blocks[block].window
+    row = jnp.arange(len(tokens))
+    distance, (left, _) = row[:, None] - row, block.window
     seen = (distance >= 0) & (distance <= left)
     return jax.vmap(
         lambda query, key: dot_product_attention_weights(rotary(query), rotary(key), seen)
@@ -190,12 +191,15 @@ def write(model: LanguageModel, context: int, length: int, key: jax.Array) -> fl
     """Print `length` bytes that the model writes; return how many it wrote in a second."""
     prompt = np.frombuffer(PROMPT.encode(), np.uint8)
     caches = model.init_cache(context + len(prompt), ring=True)
-    options = {"length": length, "temperature": 0.8, "top_p": 0.95}
-    for _ in range(2):  # the first time it is compiled
-        start = time.perf_counter()
-        tokens = np.asarray(generate(model.step, caches, prompt, key, **options))
-        seconds = time.perf_counter() - start
-    written = bytes(tokens.astype(np.uint8)).decode(errors="replace")
+    options: dict[str, Any] = {"length": length, "temperature": 0.8, "top_p": 0.95}
+
+    def tokens() -> np.ndarray:
+        return np.asarray(generate(model.step, caches, prompt, key, **options))
+
+    tokens()  # now it is compiled
+    start = time.perf_counter()
+    written = bytes(tokens().astype(np.uint8)).decode(errors="replace")
+    seconds = time.perf_counter() - start
     print(f"{PROMPT}{written}\n{'-' * 80}")
     print(f"written with a cache: {length / seconds:,.0f} tokens a second, of one byte each")
     return length / seconds
@@ -225,7 +229,8 @@ def main(
     opt = optimizer(model, learning_rate, steps)
     model, losses, validation = train(model, rows, opt, steps, windows(unseen, context))
 
-    weights = attention_weights(model, np.frombuffer(PHRASE.encode(), np.uint8), depth - 1)
+    phrase = jnp.array(list(PHRASE.encode()))
+    weights = attention_weights(model, phrase, depth - 1)
     picture = output / "text.png"
     draw(picture, losses, validation, bigram, np.asarray(weights))
     write(model, context, length, sample_key)
@@ -243,4 +248,4 @@ def problem(losses: tuple[float, float]) -> str | None:
 
 
 if __name__ == "__main__":
-    run(main, __doc__.splitlines()[0], problem)
+    run(main, str(__doc__).splitlines()[0], problem)

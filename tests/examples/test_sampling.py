@@ -111,6 +111,18 @@ class TestChoose:
         with pytest.raises(ValueError, match=told):
             sampling.choose(jnp.asarray(LOGITS), jr.key(0), **rule)
 
+    @pytest.mark.parametrize(
+        ("logits", "told"),
+        [
+            (jnp.ones((2, 3)), r"`choose` takes the logits of one token, .*; got shape \(2, 3\)"),
+            (jnp.ones(0), r"got shape \(0,\) of float32. Of logits of all tokens take the last"),
+            (jnp.ones(3, complex), "got shape .* of complex64"),
+        ],
+    )
+    def test_other_logits_are_refused(self, sampling, logits, told):
+        with pytest.raises(ValueError, match=told):
+            sampling.choose(logits, jr.key(0))
+
 
 class TestTruncate:
     @settings(max_examples=40)
@@ -217,7 +229,7 @@ class TestGenerate:
                 r"`prompt` must be integers of shape \(n,\), at least one; got sha",
             ),
             ({"prompt": [1.0]}, "of float32. Begin with a token that begins texts"),
-            ({"key": None}, "`generate` draws tokens by a `key`. Pass one, or `temperature=0`"),
+            ({"key": None}, "A token is drawn by a `key`. Pass one, or `temperature=0`"),
             ({"length": 0}, "`length` must be an integer, 1 or more; got 0"),
             ({"length": 2.0}, "`length` must be an integer"),
             ({"stop": [1, 2]}, r"`stop` must be one token, an integer, or None; got \[1, 2\]"),
@@ -234,7 +246,7 @@ class TestGenerate:
         def of_all(count, tokens):
             return table.weight[tokens], count
 
-        with pytest.raises(ValueError, match=r"got shape \(2, 8\). Of logits of all tokens give"):
+        with pytest.raises(ValueError, match=r"`step` gives .* got shape \(2, 8\) of float32. Of"):
             sampling.generate(of_all, 0, [1, 2], length=2, temperature=0)
 
 
