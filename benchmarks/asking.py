@@ -14,6 +14,7 @@ from rows import FAMILIES, ROWS, Family, Row
 
 WORKER = Path(__file__).with_name("worker.py")
 FEWEST = 10  # of fewer, memory is told too roughly
+FEW = 3  # rounds of what takes many seconds
 
 Figures = dict[str, float]
 """Seconds, or bytes, of each side."""
@@ -82,7 +83,13 @@ class Plan:
 
     def sizes(self, family: Family) -> list[int]:
         """Give the sizes that a family goes through."""
-        return [size for size in family.sizes if not self.quick or size <= family.quick]
+        is_short = self.quick or (self.core and family.full)
+        return [size for size in family.sizes if not is_short or size <= family.quick]
+
+    def rounds_of(self, family: Family, size: int) -> int:
+        """Give in how many rounds a size is measured."""
+        is_slow = family.slow is not None and size >= family.slow
+        return min(self.rounds, FEW) if is_slow else self.rounds
 
 
 class Answers:
@@ -129,7 +136,7 @@ def measure_growth(places: dict[str, Place], plan: Plan) -> dict[str, dict[str, 
         for size in plan.sizes(family):
             _tell(f"{family.title}: {size:,}")
             answers = {line: Answers(places, name, line, size) for line in timed}
-            for number in range(plan.rounds):
+            for number in range(plan.rounds_of(family, size)):
                 for its in answers.values():
                     its.ask(number)
             for line, its in answers.items():

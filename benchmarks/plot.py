@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from rows import ROWS, SIDES
+from rows import ROWS, SCALES, SIDES
 from table import heading, sides_of
 
 COLOURS = {
@@ -40,10 +40,14 @@ SHOWN = (
 
 BAR = 0.8  # of the room of a row, shared by its bars
 CURVES = (
-    ("leaves", "jit", "jit call, model in, array out", "leaves of the model"),
-    ("leaves", "flatten", "flatten", "leaves of the model"),
-    ("variants", "turn", "call variants of a static field in turn", "variants"),
-    ("functions", "turn", "call wrapped functions in turn", "functions"),
+    ("leaves", "jit", "jit call, model in, array out", "leaves of the model", "us"),
+    ("leaves", "flatten", "flatten", "leaves of the model", "us"),
+    ("variants", "turn", "call variants of a static field in turn", "variants", "us"),
+    ("functions", "turn", "call wrapped functions in turn", "functions", "us"),
+    ("tokens", "forward", "attention, 8 heads of 64, forward", "tokens", "ms"),
+    ("tokens", "gradient", "its gradient", "tokens", "ms"),
+    ("tokens", "causal", "its gradient, causal", "tokens", "ms"),
+    ("tokens", "temporary", "temporary memory of its gradient", "tokens", "MB"),
 )
 
 
@@ -97,12 +101,12 @@ def bars(axes: Axes, results: Mapping[str, Any], to: str) -> None:
     axes.margins(x=0.12)
 
 
-def curves(axes: Axes, sides: Mapping[str, Mapping[str, float]]) -> None:
+def curves(axes: Axes, sides: Mapping[str, Mapping[str, float]], unit: str) -> None:
     """Draw what one cost comes to at each size."""
     for side in (side for side in SIDES if side in sides):
         sizes = [int(size) for size in sides[side]]
-        microseconds = [seconds * 1e6 for seconds in sides[side].values()]
-        axes.plot(sizes, microseconds, marker="o", ms=4, color=COLOURS[side])
+        figures = [figure * SCALES[unit] for figure in sides[side].values()]
+        axes.plot(sizes, figures, marker="o", ms=4, color=COLOURS[side])
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -136,10 +140,12 @@ def plot(results: Mapping[str, Any], file: Path) -> None:
             bars(axes, results, to)
             axes.set_title(f"time, as a multiple of {heading(to, results['versions'])}")
         inner = grid[-1].subgridspec(max(1, pairs), 2)
-        for place, (family, line, title, along) in enumerate(grown):
+        for place, (family, line, title, along, unit) in enumerate(grown):
             axes = figure.add_subplot(inner[place])
-            curves(axes, results["growth"][family][line])
-            axes.set(title=title, xlabel=along, ylabel="us for a call")
+            curves(axes, results["growth"][family][line], unit)
+            axes.set(
+                title=title, xlabel=along, ylabel=unit if unit == "MB" else f"{unit} for a call"
+            )
         legend(figure, results)
         figure.savefig(file, dpi=150)
         plt.close(figure)

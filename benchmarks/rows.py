@@ -13,7 +13,7 @@ SIDES = {
     "nnx": "Flax NNX",
     "haiku": "Haiku",
 }
-SCALES = {"ns": 1e9, "us": 1e6, "ms": 1e3, "B": 1.0, "": 1.0}
+SCALES = {"ns": 1e9, "us": 1e6, "ms": 1e3, "B": 1.0, "MB": 1e-6, "": 1.0}
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Line:
     unit: str = "us"
     each: bool = False
     memory: bool = False  # not timed, but counted in a fresh process
+    flat: bool = True  # it should not grow
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Family:
     sizes: tuple[int, ...]
     quick: int  # the largest size of a quick run
     lines: dict[str, Line]
+    full: bool = False  # with `--core` too, no larger sizes than in a quick run
+    slow: int | None = None  # from this size on, as few rounds as a slow row has in a quick run
 
 
 def _eager_and_traced(name: str, title: str) -> dict[str, Row]:
@@ -164,6 +167,18 @@ TOPICS: dict[str, dict[str, Row]] = {
         "accumulated": Row("gradient of it, a batch in 8 parts", limit=1.15),
         "in_half": Row("gradient of it, in bfloat16", limit=1.2),
     },
+    "attention": {
+        "decode": Row("128 tokens one by one, attention with 1,024 in its cache", "ms", limit=1.1),
+        "attention_compile": Row(
+            "compile the gradient of attention, 4,096 tokens", "ms", limit=2.0, slow=True
+        ),
+    },
+    "stacked": {
+        "stacked_compile": Row(
+            "trace, lower and compile 100 stacked blocks, over 2 of them", "", 1.5, "", slow=True
+        ),
+        "stacked_gradient": Row("gradient of 12 stacked blocks, over a tuple's", "", 1.1, ""),
+    },
     "transforms": {
         **_eager_and_traced("grad", "grad of a 9-layer MLP"),
         **_eager_and_traced("vmap", "vmap of it"),
@@ -231,5 +246,18 @@ FAMILIES = {
             "turn": Line("call them in turn"),
             **_memory("function"),
         },
+    ),
+    "tokens": Family(
+        "tokens of attention, 8 heads of 64",
+        (128, 1_024, 4_096, 16_384),
+        1_024,
+        {
+            "forward": Line("attention, forward", "ms", flat=False),
+            "gradient": Line("attention, gradient", "ms", flat=False),
+            "causal": Line("causal attention, gradient", "ms", flat=False),
+            "temporary": Line("temporary memory of attention's gradient", "MB", flat=False),
+        },
+        full=True,
+        slow=4_096,
     ),
 }

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from asking import Place, Plan, Process, count_memory, measure_growth, measure_rows
+from asking import FEW, Place, Plan, Process, count_memory, measure_growth, measure_rows
 from table import markdown
 
 OUTPUTS = Path(__file__).resolve().parents[1] / "outputs"
@@ -40,7 +40,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
     rounds = arguments.rounds or (5 if arguments.quick else 15)
-    slow = min(rounds, 3) if arguments.quick else rounds
+    slow = min(rounds, FEW) if arguments.quick else rounds
     return Plan(rounds, slow, arguments.quick, arguments.only, arguments.core)
 
 

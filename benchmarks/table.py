@@ -105,7 +105,7 @@ def growth_line(
     """Give the cells of one cost: each side from the smallest size to the largest."""
     figures = {side: by_size(line, growth[side]) for side in sides if growth.get(side)}
     grown = {side: growth_of(figures[side]) for side in figures}
-    rate = grown.get("ours")
+    rate = grown.get("ours") if line.flat else None
     flat = "" if rate is None else f"{rate:.1f}x{MARKS[steady(grown)]}"
     cells = [span(figures[side], line.unit, largest) if side in figures else "" for side in sides]
     return [line.title, *cells, flat]

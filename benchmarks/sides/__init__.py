@@ -8,8 +8,11 @@ from typing import Any
 Prepare = Callable[[], Callable[[], Any]]
 """Sets up what a row needs, and gives the function that is timed."""
 
-Grow = Callable[[], Callable[[int], dict[str, Callable[[], Any]]]]
-"""Gives a function that grows to a size, and then gives what is timed there for each line."""
+Lines = dict[str, Callable[[], Any] | float]
+"""What is timed for each line, or its figure."""
+
+Grow = Callable[[], Callable[[int], Lines]]
+"""Gives a function that grows to a size, and then gives the lines there."""
 
 
 class Side:

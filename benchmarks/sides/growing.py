@@ -1,12 +1,13 @@
-"""What grows in the same way on each side: variants of a static field, and wrapped functions."""
+"""What grows in the same way on each side: variants, wrapped functions, tokens of attention."""
 
 import itertools
 from collections.abc import Callable
 from typing import Any
 
-from sides.settings import X, fresh
+import jax
 
-Lines = dict[str, Callable[[], Any]]
+from sides import Lines
+from sides.settings import ROOM, X, fresh, tokens
 
 
 def ignore(model: Any, x: Any) -> Any:
@@ -46,5 +47,28 @@ def functions(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Calla
             "one": lambda: newest(X),
             "turn": lambda: next(turn)(X),
         }
+
+    return at
+
+
+def attention(
+    full: Callable[..., jax.Array], causal: Callable[..., jax.Array]
+) -> Callable[[int], Lines]:
+    """Attend from queries to keys and values, `(length, heads, size)`, where memory suffices."""
+
+    def gradient(attend: Callable[..., jax.Array]) -> Callable[..., Any]:
+        return jax.grad(lambda *arrays: attend(*arrays).sum(), (0, 1, 2))
+
+    def at(size: int) -> Lines:
+        arrays, lines = tokens(size), {}
+        functions = {"forward": full, "gradient": gradient(full), "causal": gradient(causal)}
+        for name, function in functions.items():
+            program = jax.jit(function).lower(*arrays).compile()
+            needed = program.memory_analysis().temp_size_in_bytes
+            if needed < ROOM:
+                lines[name] = lambda run=program: jax.block_until_ready(run(*arrays))
+            if name == "gradient":
+                lines["temporary"] = float(needed)
+        return lines
 
     return at

@@ -22,10 +22,20 @@ CHECKS = 20
 X, BATCH = jnp.ones(WIDTH), jnp.ones((4, WIDTH))
 PARTS, LARGE_BATCH = 8, jnp.ones((32, WIDTH))
 OPTIMISER = optax.adam(1e-3)
+HEADS, HEAD_SIZE = 8, 64
+HELD, NEW = 1_024, 128  # tokens of a cache, and those that are added to it one by one
+LONG = 4_096
+ROOM = 8e9  # bytes of temporary memory that a program may take
 
 
 def key() -> jax.Array:
     return jax.random.PRNGKey(0)
+
+
+def tokens(size: int) -> tuple[jax.Array, ...]:
+    """Queries, keys and values of attention."""
+    shape = (size, HEADS, HEAD_SIZE)
+    return tuple(jax.random.normal(each, shape) for each in jax.random.split(key(), 3))
 
 
 def scalars(count: int) -> list[jax.Array]:
@@ -93,6 +103,15 @@ def blocked_share(call: Callable[[jax.Array], jax.Array]) -> float:
     returned = time.perf_counter()
     out.block_until_ready()
     return (returned - start) / (time.perf_counter() - start)
+
+
+def compile_seconds(attend: Callable[..., jax.Array]) -> float:
+    """Seconds of this process's cores for compiling the gradient of attention anew."""
+    gradient = jax.grad(lambda *arrays: attend(*arrays).sum(), (0, 1, 2))
+    lowered = jax.jit(gradient).lower(*tokens(LONG))
+    start = time.process_time()
+    lowered.compile()
+    return time.process_time() - start
 
 
 def import_seconds(module: str) -> float:

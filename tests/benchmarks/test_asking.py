@@ -65,7 +65,17 @@ def test_a_run_of_the_core_is_a_full_one_without_single_layers_and_loops():
 
     core, family = Plan(15, 15, core=True), FAMILIES["leaves"]
     assert core.sizes(family) == Plan(15, 15).sizes(family)
+    assert core.sizes(FAMILIES["tokens"]) == [128, 1_024]
     assert core.rows() == {name: row for name, row in ROWS.items() if not row.full}
+
+
+def test_a_size_that_takes_seconds_is_measured_in_few_rounds():
+    from asking import Plan
+    from rows import FAMILIES
+
+    plan, family = Plan(15, 15), FAMILIES["tokens"]
+    assert [plan.rounds_of(family, size) for size in family.sizes] == [15, 15, 3, 3]
+    assert plan.rounds_of(FAMILIES["leaves"], 10_000) == 15
 
 
 def test_only_what_is_asked_for_is_measured():

@@ -61,8 +61,9 @@ def test_every_line_of_a_family_is_declared_and_can_be_run(side):
             lines = at(size)
             timed = {line for line, its in FAMILIES[family].lines.items() if not its.memory}
             assert set(lines) <= timed
-            for function in lines.values():
-                function()
+            for what in lines.values():
+                if not isinstance(what, float):
+                    what()
 
 
 def test_a_fresh_function_is_another_that_does_the_same():

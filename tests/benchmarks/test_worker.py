@@ -57,13 +57,14 @@ def test_a_family_grows_once_for_all_its_lines(side, worker):
     def variants():
         def at(size):
             sizes.append(size)
-            return {"one": lambda: None, "turn": lambda: None}
+            return {"one": lambda: None, "turn": lambda: None, "wrap": 3.0}
 
         return at
 
     for size in (1, 10):
         for line in ("one", "turn"):
             assert worker.answer("variants", line, size) > 0
+    assert worker.answer("variants", "wrap", 10) == 3.0  # a figure, which is not timed
     assert worker.answer("variants", "partition", 10) is None
     assert sizes == [1, 10]
 

@@ -59,3 +59,74 @@ def test_another_error_is_left_alone():
         nn.Linear(2, 3, dtype=int, key=KEY)
     with pytest.raises(TypeError, match="`out_features`"):
         nn.Linear(2, None, key=KEY)
+
+
+class TestKeys:
+    """A key for each place, that of its path alone."""
+
+    KEYS = nn.Keys(KEY)
+
+    def test_a_key_is_its_path_folded_in(self):
+        keys = self.KEYS
+        assert keys() == KEY
+        assert keys["a", 3, "b"]() == keys["a"][3]["b"]()
+        assert keys[3]() == jax.random.fold_in(KEY, 3)
+        assert keys[np.int64(3)]() == keys[jnp.asarray(3)]() == keys[3]()
+        places = [keys["a"], keys["b"], keys[0], keys["a", 0], keys[0, "a"], keys["0"]]
+        numbers = {tuple(jax.random.key_data(it()).tolist()) for it in places}
+        assert len(numbers) == len(places)
+
+    def test_names_are_folded_in_alike_in_every_process(self):
+        """As they are folded in today: `zlib.crc32`, with the highest bit set."""
+        assert self.KEYS["abc"]() == jax.random.fold_in(KEY, 0x352441C2 | 1 << 31)
+
+    def test_layers_draw_alike_in_a_loop_and_in_a_scan(self):
+        def make(key):
+            return nn.TransformerBlock(4, 2, dropout_p=0.3, key=key)
+
+        keys, blocks = self.KEYS["blocks"], nn.Stacked(make, 3, key=self.KEYS["first values"])
+
+        @jax.jit
+        def both(keys):
+            x = TOKENS
+            for i, block in enumerate(blocks):
+                x = block(x, key=keys[i])
+            return x, blocks(TOKENS, key=keys)
+
+        np.testing.assert_allclose(*both(keys), rtol=1e-5, atol=1e-6)
+        drawn = make(self.KEYS["first values", 1]).mlp.layers[0].weight
+        assert jnp.all(drawn == blocks[1].mlp.layers[0].weight)
+
+    @pytest.mark.parametrize("layer", DRAWS)
+    def test_every_layer_takes_them(self, layer):
+        one, other = (DRAWS[layer](key) for key in (self.KEYS["x"], self.KEYS["x"]))
+        another = DRAWS[layer](self.KEYS["y", 3])
+        leaves = [jax.tree.leaves(it) for it in (one, other, another)]
+        arrays = [[x for x in its if isinstance(x, jax.Array)] for its in leaves]
+        assert all(jnp.all(a == b) for a, b in zip(*arrays[:2], strict=True))
+        if layer not in ("Dropout", "Sequential"):
+            assert any(jnp.any(a != b) for a, b in zip(arrays[0], arrays[2], strict=True))
+
+    def test_what_is_not_drawn_from_is_not_in_the_program(self):
+        layers = [nn.Linear(4, 4, key=self.KEYS[i]) for i in range(9)]
+        model = nn.Sequential([*layers, nn.Dropout(), *layers])
+        program = str(jax.make_jaxpr(lambda x, keys: model(x, key=keys))(TOKENS[0], self.KEYS))
+        assert program.count("random_fold_in") == 1
+        assert "random_split" not in program
+
+    def test_are_mapped_over(self):
+        keys = jax.vmap(nn.Keys)(jax.random.split(KEY, 3))
+        drop = nn.Dropout()
+        out = jax.vmap(lambda x, keys: drop(x, key=keys["d"]))(jnp.ones((3, 20)), keys)
+        assert jnp.any(out[0] != out[1])
+
+    def test_what_is_no_key_and_no_place_is_told(self):
+        with pytest.raises(TypeError, match=r"`Keys` needs a PRNG key.*; got 0 of type `int`"):
+            nn.Keys(0)
+        with pytest.raises(ValueError, match=r"`Keys` needs a PRNG key.*; got several"):
+            nn.Keys(jax.random.split(KEY))
+        for part in (1.5, None, jnp.ones(2), jnp.asarray(1.0)):
+            with pytest.raises(TypeError, match="A part of the path of `Keys` is a name or an"):
+                self.KEYS[part]
+        with pytest.raises(ValueError, match="An index in the path of `Keys` is from 0 on"):
+            self.KEYS["a", -1]

@@ -219,8 +219,10 @@ class TestErrors:
             tree_at(lambda t: t["a"] + 1, {"a": 1}, 7)
 
     def test_going_below_a_leaf_shows_the_leaves(self):
-        with pytest.raises(TypeError, match=r"'leaf' object is not subscriptable.*`pytree\[0\]`"):
+        with pytest.raises(TypeError, match=r"`pytree\[0\]` is no array, and has no part .* `7`"):
             tree_at(lambda t: t[0][0], [1], 7)
+        with pytest.raises(TypeError, match=r"'leaf' object is not iterable.*`pytree\[0\]`"):
+            tree_at(lambda t: list(t[0]), [1], 7)
         with pytest.raises(AttributeError, match=r"no attribute 'weight'.*`pytree\[0\]`"):
             tree_at(lambda t: t[0].weight, [1], 7)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from eqx_nn.attention import _blockwise
+from eqx_nn.attention import _blocks
 from eqx_nn.attention._blockwise import blockwise
 from eqx_nn.attention._plain import plain
 from eqx_nn.attention._request import Extras, Request
@@ -73,8 +73,8 @@ def by_numpy(q, k, v, extras, request):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(_blockwise, "ROWS", 16)
-    monkeypatch.setattr(_blockwise, "COLUMNS", 32)
+    monkeypatch.setattr(_blocks, "ROWS", 16)
+    monkeypatch.setattr(_blocks, "COLUMNS", 32)
 
 
 def close(one, other, rtol=1e-4, atol=2e-5):
@@ -211,8 +211,8 @@ def test_dropout_is_the_same_in_each_pass_and_keeps_the_mean():
 
 
 def test_memory_is_that_of_blocks(monkeypatch):
-    monkeypatch.setattr(_blockwise, "ROWS", 128)
-    monkeypatch.setattr(_blockwise, "COLUMNS", 128)
+    monkeypatch.setattr(_blocks, "ROWS", 128)
+    monkeypatch.setattr(_blocks, "COLUMNS", 128)
     q = jax.ShapeDtypeStruct((2, 2048, 8), jnp.float32)
 
     def temporary(compute):
@@ -225,22 +225,59 @@ def test_memory_is_that_of_blocks(monkeypatch):
     assert temporary(blockwise) < temporary(plain) / 10
 
 
-def test_blocks_that_nobody_sees_are_skipped():
+def test_a_length_beyond_the_keys_lets_no_padding_be_seen():
+    extras = Extras(length=jnp.asarray(60))  # of 53 keys, padded to 64
+
+    def grads(extras):
+        def loss(q, k, v):
+            return jnp.sum(blockwise(q, k, v, extras, Request(0.3)) * COTANGENT)
+
+        return jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(Q, K, V)
+
+    close(grads(extras), grads(Extras()))
+
+
+def test_each_member_of_a_batch_has_its_own_length_offset_and_segments():
+    def call(compute, length, offset, segments):
+        extras = Extras(q_segments=segments, kv_segments=SEGMENTS["kv_segments"])
+        extras = extras._replace(length=length, offset=offset)
+        return compute(Q, K, V, extras, Request(0.3, is_causal=True, window=(9, None)))
+
+    ids = SEGMENTS["q_segments"]
+    arrays = jnp.array([7, 50]), jnp.array([0, 16]), jnp.stack([ids, ids[::-1]])
+    both = [jax.jit(jax.vmap(lambda *it, f=f: call(f, *it)))(*arrays) for f in (blockwise, plain)]
+    close(*both)
+
+
+@pytest.fixture
+def count_blocks(monkeypatch):
+    """Give how many blocks are computed for a request, of 32 queries and keys in blocks of 16."""
     counted = []
+    original = _blocks.scores
 
-    def calls(request):
+    def scores(*args):
+        jax.debug.callback(lambda: counted.append(1))
+        return original(*args)
+
+    monkeypatch.setattr(_blocks, "scores", scores)
+    monkeypatch.setattr(_blocks, "COLUMNS", 16)
+
+    def count(request, **extras):
         counted.clear()
-
-        def count(weights):
-            jax.debug.callback(lambda: counted.append(1))
-            return weights
-
-        original = _blockwise.scores
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_blockwise, "scores", lambda *args: (count(original(*args)[0]), None))
-            jax.block_until_ready(blockwise(Q[:, :32], K[:, :32], V[:, :32], Extras(), request))
-            jax.effects_barrier()
+        out = blockwise(Q[:, :32], K[:, :32], V[:, :32], Extras(**extras), request)
+        jax.block_until_ready(out)
+        jax.effects_barrier()
         return len(counted)
 
-    assert calls(Request(0.3)) == 2  # 2 blocks of rows, 1 of columns
-    assert calls(Request(0.3, is_causal=True)) == 3  # with columns of 16, 3 of 4
+    return count
+
+
+def test_blocks_that_nobody_sees_are_skipped(count_blocks):
+    ids = jnp.arange(32) // 16
+    segments = {"q_segments": ids, "kv_segments": ids}
+    assert count_blocks(Request(0.3)) == 4
+    assert count_blocks(Request(0.3, is_causal=True)) == 3
+    assert count_blocks(Request(0.3, window=(0, 0))) == 2
+    assert count_blocks(Request(0.3, window=(0, 0)), offset=jnp.asarray(16)) == 1
+    assert count_blocks(Request(0.3), length=jnp.asarray(16)) == 2
+    assert count_blocks(Request(0.3), **segments) == 2

@@ -103,6 +103,14 @@ def test_dtypes():
 
 
 class TestRefusals:
+    def test_a_cache_of_another_layer(self):
+        other = MultiheadAttention(2, 8, key=KEY).init_cache(4)
+        layer, x = MultiheadAttention(2, 16, key=KEY), jnp.ones((1, 16))
+        with pytest.raises(
+            ValueError, match="2 heads of size 4 for each `key`, and was given 2 of"
+        ):
+            layer(x, x, x, cache=other)
+
     def test_a_cache_that_is_full(self):
         layer = MultiheadAttention(2, SIZE, key=KEY)
         _, cache = layer(X, X, X, cache=layer.init_cache(LENGTH))

@@ -63,6 +63,25 @@ class TestOneHead:
         theirs = jax.nn.dot_product_attention(HEADS_Q, HEADS_K, HEADS_K, is_causal=True)
         close(dot_product_attention(HEADS_Q, HEADS_K, HEADS_K, is_causal=True), theirs)
 
+    @pytest.mark.parametrize("implementation", ["plain", "blockwise"])
+    def test_what_stands_in_the_padding_has_no_part(self, implementation):
+        options = {"length": 5, "implementation": implementation}
+
+        @jax.jit
+        def grads(q, k, v):
+            def loss(*arrays):
+                return jnp.sum(dot_product_attention(*arrays, **options) ** 2)
+
+            return jax.value_and_grad(loss, (0, 1, 2))(q, k, v)
+
+        padded = [x.at[5:].set(jnp.nan) for x in (K, V)]
+        jax.tree.map(close, grads(Q, *padded), grads(Q, K.at[5:].set(0), V.at[5:].set(0)))
+
+    def test_no_keys_and_no_queries(self):
+        for options in ({"is_causal": True}, {"window": 2}):
+            assert not jnp.any(dot_product_attention(Q, K[:0], V[:0], **options))
+            assert dot_product_attention(Q[:0], K, V, **options).shape == (0, 3)
+
 
 class TestHeads:
     def test_each_serves_as_many_queries_in_a_row(self):
@@ -213,6 +232,19 @@ class TestRefusals:
             dot_product_attention(Q, K, V, implementation="cudnn")
         with pytest.raises(ValueError, match="complex numbers have no largest score"):
             dot_product_attention(Q + 0j, K, V, implementation="blockwise")
+
+    @pytest.mark.parametrize("name", ["length", "offset"])
+    def test_places_are_integers(self, name):
+        for value in (1.5, jnp.ones(3, int)):
+            with pytest.raises(ValueError, match=f"as `{name}` an integer of shape"):
+                dot_product_attention(Q, K, V, is_causal=True, **{name: value})
+
+    def test_numbers_are_known_while_tracing(self):
+        for name in ("scale", "softcap"):
+            with pytest.raises(TypeError, match=f"a `{name}` that is traced; it is a number"):
+                jax.jit(lambda x, name=name: dot_product_attention(Q, K, V, **{name: x}))(1.0)
+        with pytest.raises(ValueError, match="a `softcap` from 0 on, 0 for none; got -1"):
+            dot_product_attention(Q, K, V, softcap=-1)
 
     def test_another_kind_of_dropout(self):
         with pytest.raises(TypeError, match="drops by a `Dropout` where it is asked for more"):

@@ -2,7 +2,7 @@
 
 from eqx_pytree import load_on_use
 
-from . import attention, convolutions, pools, torch, transformer
+from . import attention, convolutions, pools, stacked, torch, transformer
 from ._batch_norm import BatchNorm
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
@@ -13,6 +13,7 @@ from ._mlp import MLP
 from ._mode import inference_mode
 from ._norm import GroupNorm, LayerNorm, RMSNorm
 from ._prelu import PReLU
+from ._random import Keys
 from ._reparametrise import SpectralNorm, WeightNorm
 from ._rnn import GRUCell, LSTMCell
 from ._shared import Shared, SharedNode
@@ -20,6 +21,7 @@ from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_wi
 from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
 from .pools import *  # noqa: F403 - the names in its `__all__`
+from .stacked import *  # noqa: F403 - the names in its `__all__`
 from .torch import *  # noqa: F403 - the names in its `__all__`
 from .transformer import *  # noqa: F403 - the names in its `__all__`
 
@@ -31,6 +33,7 @@ __all__ = [
     "GRUCell",
     "GroupNorm",
     "Identity",
+    "Keys",
     "LSTMCell",
     "Lambda",
     "LayerNorm",
@@ -53,6 +56,7 @@ __all__ = [
 __all__ += attention.__all__
 __all__ += convolutions.__all__
 __all__ += pools.__all__
+__all__ += stacked.__all__
 __all__ += torch.__all__
 __all__ += transformer.__all__
 

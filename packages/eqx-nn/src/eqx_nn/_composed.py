@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 import jax
-from jaxtyping import PRNGKeyArray
 
 from eqx_pytree import Module
 
 from ._pickling import from_state, to_state
-from ._random import split_key
+from ._random import Key, key_of_each
 from ._state import StatefulLayer
 from ._unset import UNSET
 
@@ -46,7 +45,7 @@ class Sequential(StatefulLayer):
         return any(map(_is_stateful, self.layers))
 
     @jax.named_scope("eqx.nn.Sequential")
-    def __call__(self, x: Any, state: Any = UNSET, *, key: PRNGKeyArray | None = None) -> Any:
+    def __call__(self, x: Any, state: Any = UNSET, *, key: Key | None = None) -> Any:
         """Call the layers on `x` in turn.
 
         `x` is whatever the first layer takes. `key` is split into one key a layer; without it each
@@ -57,7 +56,7 @@ class Sequential(StatefulLayer):
         given.
         """
         count = len(self.layers)
-        keys = [None] * count if key is None else split_key("Sequential", key, count)
+        keys = key_of_each("Sequential", key, count)
         for index, (layer, layer_key) in enumerate(zip(self.layers, keys, strict=True)):
             try:
                 if not _is_stateful(layer):

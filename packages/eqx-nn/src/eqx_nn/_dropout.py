@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Shaped
 
 from eqx_pytree import Module
 
 from ._flag import known
-from ._random import with_key
+from ._random import Key, with_key
 from ._shapes import shape_of
 
 Probability = float | int | Float[Array, "..."]
@@ -62,7 +62,7 @@ class Dropout(Module):
         self,
         x: Shaped[ArrayLike, "*shape"],
         *,
-        key: PRNGKeyArray | None = None,
+        key: Key | None = None,
         inference: Flag | None = None,
         deterministic: Flag | None = None,
     ) -> Inexact[Array, "*shape"] | Shaped[ArrayLike, "*shape"]:

@@ -76,7 +76,7 @@ def rows_of(model: Any, depth: int | None) -> tuple[list[Row], list[Node], dict[
             level = rows[own].depth + 1 if i else 0
             if depth is None or level <= depth:
                 above[i] = row_at[i] = len(rows)
-                rows.append(Row(node.path, type(node.value).__name__, level, 0, 0, 0, {}))
+                rows.append(Row(node.path, _type_of(node.value), level, 0, 0, 0, {}))
         if before is not None:
             rows[above[i]] = _with_shared(rows[above[i]], node.path, before)
             above[i] = -1
@@ -85,6 +85,11 @@ def rows_of(model: Any, depth: int | None) -> tuple[list[Row], list[Node], dict[
             if isinstance(node.value, ABSTRACT_TOO):
                 rows[own] = _with_array(rows[own], node.value, mask[node.leaves[0]])
     return rows, nodes, row_at
+
+
+def _type_of(value: Any) -> str:
+    """The name of a node's type, or what the type has it called."""
+    return getattr(value, "__summary_type__", type(value).__name__)
 
 
 def _above_arrays(nodes: Sequence[Node]) -> tuple[set[int], set[int]]:

@@ -4,6 +4,8 @@ It is called on a copy of the tree whose leaves are placeholders. So a node is k
 and not by its value: `[True, True]` has two places, and so has a layer that stands in a tree twice.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -38,6 +40,24 @@ class Placeholder:
         return self is other
 
     __hash__ = object.__hash__
+    __iter__ = None  # a leaf is not gone through, though it can be subscripted
+
+    def __getitem__(self, key: Any) -> Part:
+        return Part(self.index, (key,))
+
+
+class Part:
+    """Stands for some elements of a leaf: what a placeholder gives for one subscript or more."""
+
+    __slots__ = ("index", "keys")
+    __iter__ = None
+
+    def __init__(self, index: int, keys: tuple[Any, ...]) -> None:
+        self.index = index
+        self.keys = keys
+
+    def __getitem__(self, key: Any) -> Part:
+        return Part(self.index, (*self.keys, key))
 
 
 def _may_equal(leaf: Any, other: Any) -> bool:
@@ -65,8 +85,12 @@ class Chosen(NamedTuple):
     is_sequence: bool
 
 
-def choose(where: Callable[[Any], Any], pytree: Any, is_leaf: Any = None) -> Chosen:
+def choose(
+    where: Callable[[Any], Any], pytree: Any, is_leaf: Any = None, *, parts: bool = False
+) -> Chosen:
     """Call `where` on a copy of a tree.
+
+    Where `parts`, the nodes may be made of parts of leaves.
 
     **Raises:** `TypeError` if what it returns is not in the tree, or if it computes with a leaf;
     `ValueError` if it asks for a leaf's value.
@@ -79,7 +103,7 @@ def choose(where: Callable[[Any], Any], pytree: Any, is_leaf: Any = None) -> Cho
         chosen = _call_where(where, copy, pytree, is_leaf)
     if type(chosen) is Placeholder:
         return Chosen(copy, leaves, structure, [chosen], False)
-    return Chosen(copy, leaves, structure, *_nodes(chosen, copy, where, pytree))
+    return Chosen(copy, leaves, structure, *_nodes(chosen, copy, where, pytree, parts))
 
 
 def stood_for(stand_in: Any, leaves: list[Any]) -> Any:
@@ -116,14 +140,14 @@ def _call_where(where: Callable[[Any], Any], copy: Any, pytree: Any, is_leaf: An
 
 
 def _nodes(
-    chosen: Any, copy: Any, where: Callable[[Any], Any], pytree: Any
+    chosen: Any, copy: Any, where: Callable[[Any], Any], pytree: Any, parts: bool
 ) -> tuple[Sequence[Any], bool]:
     """What `where` returned, as nodes of the copy; and whether it returned several."""
     if isinstance(chosen, (tuple, list)) and not _holds(copy, chosen, where):
         for node in chosen:
-            _check_node(node, where, pytree)
+            _check_node(node, where, pytree, parts)
         return chosen, True
-    _check_node(chosen, where, pytree)
+    _check_node(chosen, where, pytree, parts)
     return [chosen], False
 
 
@@ -172,9 +196,15 @@ def _told_apart(tree: Any) -> Any:
     return jtu.tree_map(stand_in, tree, is_leaf=_is_bare)
 
 
-def _check_node(node: Any, where: Callable[[Any], Any], pytree: Any) -> None:
+def _check_node(node: Any, where: Callable[[Any], Any], pytree: Any, parts: bool) -> None:
     for leaf in jtu.tree_leaves(node):
-        if type(leaf) not in (Placeholder, _Empty, _Bare):
+        if type(leaf) is Part and not parts:
+            message = (
+                f"`where` chooses leaves and subtrees here, and no part of a leaf, such as "
+                f"`weight[0]`, which `tree_at` takes. `where` is {describe(where)}."
+            )
+            raise TypeError(message)
+        if type(leaf) not in (Placeholder, Part, _Empty, _Bare):
             message = (
                 f"Operation undefined, {leaf!r} is not a leaf of the pytree. `where` must return "
                 f"nodes of `pytree`, a `{type(pytree).__name__}`: leaves or subtrees, and no "

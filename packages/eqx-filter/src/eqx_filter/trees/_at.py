@@ -10,6 +10,7 @@ from ..paths._where import Placeholder, choose, stood_for
 from ..shared._describe import describe
 from ..shared._predicates import is_none
 from ..shared._unset import UNSET
+from ._parts import has_parts, replace_parts
 
 _Tree = TypeVar("_Tree")
 
@@ -46,10 +47,11 @@ def tree_at(
     **Arguments:**
 
     - `where`: takes a PyTree like `pytree` and returns a node of it, or a sequence of nodes. A
-        node is a leaf or a subtree. It may look at the structure, not at the leaves' values. Where
-        it returns one node twice, the later replacement counts. Or a selector, such as the path
-        `"layers.0.bias"`, which is that node, and `"layers.*.bias"`, which is a sequence of those
-        that it finds; see `by`.
+        node is a leaf or a subtree, a part of a leaf, such as `m.weight[0]`, or a subtree of such
+        parts. It may look at the structure, not at the leaves' values. Where it returns one node
+        twice, the later replacement counts. Or a selector, such as the path `"layers.0.bias"`,
+        which is that node, and `"layers.*.bias"`, which is a sequence of those that it finds; see
+        `by`.
     - `pytree`: the PyTree.
     - `replace`: the new node; where `where` returns a sequence, a sequence of the same length.
     - `replace_fn`: called with each node in turn; its results are the new nodes. Precisely one of
@@ -60,17 +62,18 @@ def tree_at(
     **Returns:** a PyTree; `pytree` stays as it was.
 
     **Raises:** `ValueError` if not precisely one of `replace` and `replace_fn` is given, if the
-    lengths differ, or if nodes overlap or cannot be told apart; `TypeError` if what `where` returns
-    is not in `pytree`, or if it computes with a leaf.
+    lengths differ, if nodes overlap or cannot be told apart, or if a part is to become something of
+    another shape; `TypeError` if what `where` returns is not in `pytree`, if it computes with a
+    leaf, or if a part is to become something of a dtype that its leaf does not hold.
     """
     if (replace is UNSET) == (replace_fn is UNSET):
         message = "Precisely one of `replace` and `replace_fn` must be specified."
         raise ValueError(message)
     function = as_function(where, pytree, is_leaf) if is_selector(where) else where
-    chosen = choose(function, pytree, is_leaf)
+    chosen = choose(function, pytree, is_leaf, parts=True)
     if function is not where and is_leaf is None and any(it is None for it in chosen.nodes):
         function = as_function(where, pytree, is_none)  # a path tells one None from another
-        chosen = choose(function, pytree, is_none)
+        chosen = choose(function, pytree, is_none, parts=True)
     where, (copy, leaves, structure, nodes, is_sequence) = function, chosen
     replacements = _replacements(replace, nodes, is_sequence, where)
     if all(type(node) is Placeholder for node in nodes):
@@ -79,6 +82,8 @@ def tree_at(
             at = node.index
             replaced[at] = replace_fn(leaves[at]) if replacements is None else replacements[i]
         return structure.unflatten(replaced)
+    if has_parts(nodes):
+        return replace_parts(where, chosen, replacements, replace_fn)
     return _replace_subtrees(_Request(where, copy, leaves), nodes, replacements, replace_fn)
 
 

@@ -21,7 +21,7 @@ from eqx_pytree import Module, field, warn_user
 from .._dropout import Dropout, Flag, Probability
 from .._init import at_least_float32, checked_size
 from .._linear import Linear
-from .._random import split_key
+from .._random import Key, drawn, split_key
 from ._cache import Cache, empty_cache, step_of
 from ._checks import (
     attention_sizes,
@@ -154,7 +154,7 @@ class MultiheadAttention(Module):
         | Bool[ArrayLike, "num_heads q_length kv_length"]
         | None = None,
         *,
-        key: PRNGKeyArray | None = None,
+        key: Key | None = None,
         inference: Flag | None = None,
         deterministic: Flag | None = None,
         process_heads: ProcessHeads | None = None,
@@ -322,7 +322,7 @@ def dot_product_attention(
     mask: Bool[ArrayLike, "*heads q_length kv_length"] | None = None,
     dropout: Dropout | None = None,
     *,
-    key: PRNGKeyArray | None = None,
+    key: Key | None = None,
     inference: Flag | None = None,
     is_causal: bool = False,
     bias: Inexact[Array, "*heads q_length kv_length"] | None = None,
@@ -356,7 +356,8 @@ def dot_product_attention(
         or a pair, with None for all. Beltagy, Peters & Cohan (2020, "Longformer").
     - `segment_ids`: a number for each place, or a pair of those of queries and keys: a query sees
         the keys of its own segment.
-    - `length`: an integer of shape (): how many of the keys are there.
+    - `length`: an integer of shape (): how many of the keys are there. The others, and their
+        values, are taken as zeros.
     - `offset`: an integer of shape (): the place of the first query among the keys, for
         `is_causal` and `window`.
     - `scale`: what the products are multiplied by, `1 / sqrt(qk_size)` unless given.
@@ -419,7 +420,7 @@ def _rate_and_key(function: str, dropout: Any, key: Any, inference: Any) -> tupl
             "`inference=True`."
         )
         raise RuntimeError(message)
-    return dropout.p, key
+    return dropout.p, drawn(key)
 
 
 def dot_product_attention_weights(

@@ -36,8 +36,8 @@ class Cache(Module):
     def extended(self, key: Array, value: Array) -> Cache:
         """Append the projected keys and values of new tokens, of shapes `(n, kv_heads, size)`.
 
-        **Raises:** `ValueError` for more tokens than it holds; at run time, from `error_if`, if
-        there is no room left.
+        **Raises:** `ValueError` for more tokens than it holds, and for rows of other sizes; at run
+        time, from `error_if`, if there is no room left.
         """
         count = key.shape[0]
         if count > self.length:
@@ -46,6 +46,14 @@ class Cache(Module):
                 "longer, by `init_cache`, or append them in parts."
             )
             raise ValueError(message)
+        for name, new, old in (("key", key, self.key), ("value", value, self.value)):
+            if (new.shape[1], new.shape[2]) != (old.shape[0], old.shape[2]):
+                message = (
+                    f"The `Cache` has rows of {old.shape[0]} heads of size {old.shape[2]} for each "
+                    f"`{name}`, and was given {new.shape[1]} of size {new.shape[2]}: it belongs to "
+                    "another layer. Make it by `init_cache` of the layer that it is for."
+                )
+                raise ValueError(message)
         pairs = zip((key, value), self._held(), strict=True)
         rows = [jnp.swapaxes(new, 0, 1).astype(old.dtype) for new, old in pairs]
         if self.is_ring:

@@ -56,22 +56,31 @@ def attend(
     )
     q_segments, kv_segments = _segments(function, segment_ids, *lengths)
     reach = _window(function, window, is_causal)
+    offset, length = (
+        _place(function, name, it) for name, it in (("offset", offset), ("length", length))
+    )
+    if length is not None:  # whatever stands in the padding, NaN too, has no part in results
+        there = jnp.arange(lengths[1]) < length
+        there = jnp.expand_dims(there, (0, 2) if kv_first else (1, 2))
+        key, value = (jnp.where(there, x, jnp.zeros_like(x)) for x in (key, value))
     rate, prng_key = (None, None) if dropout is None else dropout
     extras = Extras(
         bias=bias,
         mask=None if mask is None else mask.astype(bool),
         q_segments=q_segments,
         kv_segments=kv_segments,
-        offset=None if offset is None else jnp.asarray(offset),
-        length=None if length is None else jnp.asarray(length),
+        offset=offset,
+        length=length,
         key=None if prng_key is None else _key_data(prng_key),
         rate=None if rate is None else jnp.asarray(rate, jnp.float32),
     )
     request = Request(
-        scale=1 / math.sqrt(query.shape[2] or 1) if scale is None else float(scale),
+        scale=1 / math.sqrt(query.shape[2] or 1)
+        if scale is None
+        else _number(function, "scale", scale),
         is_causal=bool(is_causal),
         window=reach,
-        softcap=float(softcap or 0),
+        softcap=0.0 if softcap is None else _softcap(function, softcap),
         dropout=dropout is not None,
     )
     _check_contradiction(function, extras.mask, request, *lengths)
@@ -208,6 +217,38 @@ def _segments(function: str, segment_ids: Any, q_length: int, kv_length: int) ->
         )
         raise ValueError(message)
     return found
+
+
+def _place(function: str, name: str, x: Any) -> Array | None:
+    """An offset or a length, as an array."""
+    if x is None:
+        return None
+    x = jnp.asarray(x)
+    if x.shape != () or not jnp.issubdtype(x.dtype, jnp.integer):
+        message = (
+            f"`{function}` expects as `{name}` an integer of shape (), got `{x.dtype}` of shape "
+            f"{x.shape}. For a batch, each of whose members has its own, use `jax.vmap`."
+        )
+        raise ValueError(message)
+    return x
+
+
+def _number(function: str, name: str, x: Any) -> float:
+    if isinstance(x, jax.core.Tracer):
+        message = (
+            f"`{function}` was given a `{name}` that is traced; it is a number that is known while "
+            "tracing. Multiply the queries by what is learned or computed."
+        )
+        raise TypeError(message)
+    return float(x)
+
+
+def _softcap(function: str, softcap: Any) -> float:
+    cap = _number(function, "softcap", softcap)
+    if cap < 0:
+        message = f"`{function}` expects a `softcap` from 0 on, 0 for none; got {cap}."
+        raise ValueError(message)
+    return cap
 
 
 def _window(function: str, window: Any, is_causal: bool) -> tuple[int | None, int | None]:

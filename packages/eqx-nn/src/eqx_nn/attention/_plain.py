@@ -22,6 +22,7 @@ def plain(q: Array, k: Array, v: Array, extras: Extras, request: Request) -> Arr
     weights = jax.nn.softmax(logits)
     drop = kept(request, extras, block, q.shape[0], weights.dtype)
     weights = (weights if drop is None else weights * drop).astype(v.dtype)
-    grouped = jnp.reshape(weights, (k.shape[0], -1, k.shape[1]))
+    groups = q.shape[0] // k.shape[0]
+    grouped = jnp.reshape(weights, (k.shape[0], groups * q.shape[1], k.shape[1]))
     out = jax.lax.dot_general(grouped, v, (((2,), (1,)), ((0,), (0,))))
     return jnp.reshape(out, (q.shape[0], q.shape[1], v.shape[2])).astype(jnp.result_type(q, k, v))

@@ -14,7 +14,7 @@ from eqx_pytree import Module, field
 from .._dropout import Dropout
 from .._mlp import MLP
 from .._norm import LayerNorm
-from .._random import split_key
+from .._random import Key, key_of_each, split_key
 from .._shapes import describe
 from ..attention import Cache, MultiheadAttention, RotaryPositionalEmbedding
 from ._gated import GatedMLP
@@ -123,7 +123,7 @@ class TransformerBlock(Module):
         mask: Any = None,
         context_mask: Any = None,
         cache: Cache | None = None,
-        key: PRNGKeyArray | None = None,
+        key: Key | None = None,
         inference: bool | None = None,
         **options: Any,
     ) -> Any:
@@ -156,7 +156,7 @@ class TransformerBlock(Module):
                 f"`context_size={'...' if context is None else None}`."
             )
             raise ValueError(message)
-        keys = [None] * 5 if key is None else split_key("TransformerBlock", key, 5)
+        keys = key_of_each("TransformerBlock", key, 5)
         own = {"inference": inference, "window": self.window, **options}
 
         def attend(y: Array) -> tuple[Array, Cache | None]:

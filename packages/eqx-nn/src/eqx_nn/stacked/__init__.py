@@ -1,0 +1,5 @@
+"""Equal blocks, one after the other, kept and applied as one."""
+
+from ._stacked import Stacked
+
+__all__ = ["Stacked"]
