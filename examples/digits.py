@@ -1,15 +1,11 @@
-"""What the examples that read digits share: data, batches, a report, and a command line.
+"""What the examples that read digits share: data, batches, a report, and a target.
 
 The data are the 1,797 scans of 8 by 8 pixels that come with scikit-learn (Alpaydin & Kaynak, 1998,
 "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository).
 """
 
-import argparse
-import inspect
-import sys
-from pathlib import Path
-
 import numpy as np
+from command import run
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -88,26 +84,7 @@ def report(path, name, losses, images, labels, logits):
     return accuracy
 
 
-HELP = {
-    "steps": "batches to train on",
-    "batch_size": "digits in a batch",
-    "width": "size of a hidden layer, or channels of the first convolution",
-    "depth": "how many hidden layers",
-    "hidden_size": "size of the cell's state",
-    "learning_rate": "Adam's",
-    "seed": "of all that is random",
-    "output": "folder to write to",
-}
-
-
 def command_line(main, description, target):
     """Run `main` with its keyword arguments from the command line; fail below `target`."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    for name, parameter in inspect.signature(main).parameters.items():
-        kind = Path if name == "output" else type(parameter.default)
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=kind, default=parameter.default, help=HELP[name])
-    if main(**vars(parser.parse_args())) < target:
-        sys.exit(f"the test accuracy is below {target:.0%}")
+    told = f"the test accuracy is below {target:.0%}"
+    run(main, description, lambda accuracy: told if accuracy < target else None)

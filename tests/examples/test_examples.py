@@ -1,52 +1,36 @@
 """Each example runs on a small setting, and its result is what it claims."""
 
-import importlib.util
 import math
 import runpy
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
-
-def load(name):
-    """Import the script `examples/<name>.py` as a module; its command line does not run."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_example_is_tested():
+def test_every_example_is_tested(examples):
     tested = {"train_digits", "train_mlp", "frozen_layer", "build_model", "train_rnn"}
     tested |= {"train_digits_conv", "train_digits_rnn", "finetune_digits"}
-    shared = {"digits"}
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested | shared
+    in_their_own_files = {"train_text", "import_gpt", "sampling", "command"}
+    shared = {"digits", "language_model"}
+    found = {path.stem for path in examples.glob("*.py")}
+    assert found == tested | in_their_own_files | shared
 
 
-@pytest.fixture(autouse=True)
-def beside_each_other(monkeypatch):
-    """A script finds what lies beside it."""
-    monkeypatch.syspath_prepend(EXAMPLES)
-
-
-def test_train_mlp():
+def test_train_mlp(load):
     example = load("train_mlp")
     untrained = example.main(dataset_size=256, steps=0)
     assert example.main(dataset_size=256, batch_size=64, steps=300) < 0.1 * untrained
 
 
-def test_frozen_layer():
+def test_frozen_layer(load):
     before, after = load("frozen_layer").main(dataset_size=256, steps=300, width=16)
     assert 0 < after < 0.2 * before
 
 
-def test_frozen_layer_notices_a_change(monkeypatch):
+def test_frozen_layer_notices_a_change(load, monkeypatch):
     example = load("frozen_layer")
 
     def everything(model):
@@ -57,19 +41,19 @@ def test_frozen_layer_notices_a_change(monkeypatch):
         example.main(dataset_size=16, steps=1, width=4)
 
 
-def test_build_model():
+def test_build_model(load):
     example = load("build_model")
     assert example.main(dataset_size=300, steps=300) > 0.9
     assert example.main(dataset_size=300, steps=0) < 0.8
 
 
-def test_train_rnn():
+def test_train_rnn(load):
     example = load("train_rnn")
     assert example.main(dataset_size=256, batch_size=32, steps=60, hidden_size=8) > 0.95
     assert example.main(dataset_size=256, steps=0, hidden_size=8) < 0.75
 
 
-def test_spirals_turn_as_they_are_labelled():
+def test_spirals_turn_as_they_are_labelled(load):
     points, anticlockwise = load("train_rnn").spirals(jax.random.key(0), 50)
     before, after = points[:, :-1], points[:, 1:]
     turns = before[..., 0] * after[..., 1] - before[..., 1] * after[..., 0]  # > 0: anticlockwise
@@ -83,7 +67,7 @@ def test_spirals_turn_as_they_are_labelled():
         ("train_digits_rnn", {"steps": 200, "hidden_size": 32}, 0.8),
     ],
 )
-def test_other_readers_of_digits(name, settings, least, tmp_path, capsys):
+def test_other_readers_of_digits(load, name, settings, least, tmp_path, capsys):
     accuracy = load(name).main(**settings, output=tmp_path)
     assert accuracy > least
     assert f"test accuracy: {accuracy:.2%} on 450 digits" in capsys.readouterr().out
@@ -92,7 +76,7 @@ def test_other_readers_of_digits(name, settings, least, tmp_path, capsys):
     assert picture.stat().st_size > 10_000
 
 
-def test_finetune_digits(tmp_path, capsys):
+def test_finetune_digits(load, tmp_path, capsys):
     example = load("finetune_digits")
     accuracy = example.main(steps=150, width=64, output=tmp_path)
     told = capsys.readouterr().out
@@ -102,7 +86,7 @@ def test_finetune_digits(tmp_path, capsys):
     assert (tmp_path / "finetune_digits.png").stat().st_size > 10_000
 
 
-def test_finetune_digits_notices_a_change(monkeypatch, tmp_path):
+def test_finetune_digits_notices_a_change(load, monkeypatch, tmp_path):
     example = load("finetune_digits")
     optimizer = example.optimizer
     everything = lambda model, rate, wrt: optimizer(model, rate, example.eqx.trainable)  # noqa: E731
@@ -115,7 +99,7 @@ def test_finetune_digits_notices_a_change(monkeypatch, tmp_path):
 class TestTrainDigits:
     @pytest.fixture(scope="class")
     @staticmethod
-    def example():
+    def example(load):
         return load("train_digits")
 
     def test_reads_most_digits_and_writes_its_files(self, example, tmp_path, capsys):
@@ -137,18 +121,18 @@ class TestTrainDigits:
         np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
-def run_command_line(monkeypatch, tmp_path, *arguments):
+def run_command_line(examples, monkeypatch, tmp_path, *arguments):
     line = ["train_digits.py", *arguments, "--output", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", line)
-    runpy.run_path(str(EXAMPLES / "train_digits.py"), run_name="__main__")
+    runpy.run_path(str(examples / "train_digits.py"), run_name="__main__")
 
 
-def test_low_accuracy_is_a_failure_of_the_command(monkeypatch, tmp_path, capsys):
+def test_low_accuracy_is_a_failure_of_the_command(examples, monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit, match="the test accuracy is below 96%"):
-        run_command_line(monkeypatch, tmp_path, "--steps", "1", "--width", "2")
+        run_command_line(examples, monkeypatch, tmp_path, "--steps", "1", "--width", "2")
     assert "test accuracy" in capsys.readouterr().out
 
 
-def test_command_reaches_the_target(monkeypatch, tmp_path, capsys):
-    run_command_line(monkeypatch, tmp_path, "--steps", "1200")
+def test_command_reaches_the_target(examples, monkeypatch, tmp_path, capsys):
+    run_command_line(examples, monkeypatch, tmp_path, "--steps", "1200")
     assert "loaded back: equal predictions" in capsys.readouterr().out
