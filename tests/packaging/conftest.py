@@ -93,10 +93,10 @@ def project(request: pytest.FixtureRequest) -> Project:
     return request.param
 
 
-@pytest.fixture(params=PACKAGE_FILES, ids=label)
-def source(request: pytest.FixtureRequest) -> Source:
-    """Each file under packages/*/src in turn."""
-    return read_source(request.param)
+@pytest.fixture(scope="session")
+def sources() -> list[Source]:
+    """The files under packages/*/src, which a test goes through: one test for each takes longer."""
+    return [read_source(path) for path in PACKAGE_FILES]
 
 
 @pytest.fixture(params=[path for path in PACKAGE_FILES if path.name == "__init__.py"], ids=label)
@@ -105,7 +105,7 @@ def face(request: pytest.FixtureRequest) -> Source:
     return read_source(request.param)
 
 
-@pytest.fixture(params=[*PACKAGE_FILES, *OTHER_FILES], ids=label)
-def any_file(request: pytest.FixtureRequest) -> Source:
-    """Each Python file of the workspace in turn."""
-    return read_source(request.param)
+@pytest.fixture(scope="session")
+def any_files(sources: list[Source]) -> list[Source]:
+    """The Python files of the workspace."""
+    return [*sources, *map(read_source, OTHER_FILES)]

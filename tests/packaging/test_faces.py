@@ -95,16 +95,17 @@ def test_every_function_and_class_is_documented(face, module):
     assert not silent, f"{face.label} exports names without a docstring: {silent}"
 
 
-def test_equinox_defines_nothing(source):
+def test_equinox_defines_nothing(sources):
     """But for its room of private paths, some of which have no other home."""
-    if not source.label.startswith("packages/equinox/") or source.path.name == "_private.py":
-        return
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            allowed = node.name in ("__getattr__", "__dir__")
-            assert allowed, (
-                f"{source.label}:{node.lineno} defines `{node.name}`; equinox re-exports"
-            )
+    for source in sources:
+        if not source.label.startswith("packages/equinox/") or source.path.name == "_private.py":
+            continue
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                allowed = node.name in ("__getattr__", "__dir__")
+                assert allowed, (
+                    f"{source.label}:{node.lineno} defines `{node.name}`; equinox re-exports"
+                )
 
 
 def test_what_is_loaded_on_use_is_what_the_folders_have():

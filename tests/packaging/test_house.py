@@ -31,14 +31,16 @@ def package_files(root):
     return sorted(root.glob("packages/*/src/**/*.py"))
 
 
-def test_file_is_short(any_file):
-    lines = len(any_file.text.splitlines())
-    assert lines <= MAX_FILE_LINES, f"{any_file.label} has {lines} lines; split it by topic"
+def test_file_is_short(any_files):
+    for any_file in any_files:
+        lines = len(any_file.text.splitlines())
+        assert lines <= MAX_FILE_LINES, f"{any_file.label} has {lines} lines; split it by topic"
 
 
-def test_functions_are_short(any_file, lengths):
-    for lines, where in lengths.functions(any_file.path):
-        assert lines <= MAX_FUNCTION_LINES, f"{where} has {lines} lines"
+def test_functions_are_short(any_files, lengths):
+    for any_file in any_files:
+        for lines, where in lengths.functions(any_file.path):
+            assert lines <= MAX_FUNCTION_LINES, f"{where} has {lines} lines"
 
 
 def test_the_median_file_is_short(lengths, package_files):
@@ -64,13 +66,15 @@ def test_lengths_are_told_with_the_longest_first(lengths, tmp_path):
     assert told[4:] == ["  longest functions:", f"     50 {long}:1 g", f"      2 {short}:1 f"]
 
 
-def test_file_begins_with_what_it_is_for(any_file):
-    docstring = ast.get_docstring(any_file.tree)
-    assert docstring, f"{any_file.label} does not begin with a docstring"
+def test_file_begins_with_what_it_is_for(any_files):
+    for any_file in any_files:
+        docstring = ast.get_docstring(any_file.tree)
+        assert docstring, f"{any_file.label} does not begin with a docstring"
 
 
-def test_functions_of_packages_say_what_they_return(source):
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            where = f"{source.label}:{node.lineno}"
-            assert node.returns is not None, f"{where}: `{node.name}` has no return annotation"
+def test_functions_of_packages_say_what_they_return(sources):
+    for source in sources:
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                where = f"{source.label}:{node.lineno}"
+                assert node.returns is not None, f"{where}: `{node.name}` has no return annotation"

@@ -133,53 +133,60 @@ def test_siblings_form_no_cycle(projects):
     graphlib.TopologicalSorter(graph).prepare()
 
 
-def test_imports_are_declared(source, projects):
-    project = projects[source.package.replace("_", "-")]
-    extras = project.table.get("optional-dependencies", {}).values()
-    optional = [Requirement(line).name for lines in extras for line in lines]
-    declared = {name.replace("-", "_") for name in (*requirements(project), *optional)}
-    allowed = declared | COME_WITH_JAX | {project.module} | sys.stdlib_module_names
-    for name, line in imported(source.tree):
-        top = name.partition(".")[0]
-        assert top in allowed, f"{source.label}:{line} imports `{top}`, which is not declared"
+def test_imports_are_declared(sources, projects):
+    for source in sources:
+        project = projects[source.package.replace("_", "-")]
+        extras = project.table.get("optional-dependencies", {}).values()
+        optional = [Requirement(line).name for lines in extras for line in lines]
+        declared = {name.replace("-", "_") for name in (*requirements(project), *optional)}
+        allowed = declared | COME_WITH_JAX | {project.module} | sys.stdlib_module_names
+        for name, line in imported(source.tree):
+            top = name.partition(".")[0]
+            assert top in allowed, f"{source.label}:{line} imports `{top}`, which is not declared"
 
 
-def test_imports_point_left(source):
-    place = ORDER.index(source.package)
-    for name, line in imported(source.tree):
-        top = name.partition(".")[0]
-        allowed = top not in ORDER[place + 1 :]
-        assert allowed, f"{source.label}:{line}: `{source.package}` may not import `{top}`"
+def test_imports_point_left(sources):
+    for source in sources:
+        place = ORDER.index(source.package)
+        for name, line in imported(source.tree):
+            top = name.partition(".")[0]
+            allowed = top not in ORDER[place + 1 :]
+            assert allowed, f"{source.label}:{line}: `{source.package}` may not import `{top}`"
 
 
-def test_no_private_room_of_a_sibling_is_used(source):
-    for name, line in used(source.tree):
-        top = name.partition(".")[0]
-        if top in FIRST_PARTY - {source.package}:
-            private = has_private_part(name)
-            assert not private, f"{source.label}:{line} uses `{name}`, a private room of `{top}`"
+def test_no_private_room_of_a_sibling_is_used(sources):
+    for source in sources:
+        for name, line in used(source.tree):
+            top = name.partition(".")[0]
+            if top in FIRST_PARTY - {source.package}:
+                private = has_private_part(name)
+                assert not private, (
+                    f"{source.label}:{line} uses `{name}`, a private room of `{top}`"
+                )
 
 
-def test_private_jax_is_named_in_its_one_room(source):
-    if source.path.name == "_jax.py":
-        return
-    for name, line in used(source.tree):
-        private = name.partition(".")[0] in {"jax", "jaxlib"} and has_private_part(name)
-        assert not private, f"{source.label}:{line} uses `{name}`; only a `_jax.py` may"
+def test_private_jax_is_named_in_its_one_room(sources):
+    for source in sources:
+        if source.path.name == "_jax.py":
+            continue
+        for name, line in used(source.tree):
+            private = name.partition(".")[0] in {"jax", "jaxlib"} and has_private_part(name)
+            assert not private, f"{source.label}:{line} uses `{name}`; only a `_jax.py` may"
 
 
-def test_eqx_filter_has_no_special_case_for_modules(source):
+def test_eqx_filter_has_no_special_case_for_modules(sources):
     """It inherits from `Module`, as anyone may, and never asks whether something is one."""
-    if source.package != "eqx_filter":
-        return
-    aliases = aliases_in(source.tree)
-    allowed = set(bases_and_annotations(source.tree))
-    for node in ast.walk(source.tree):
-        is_module = dotted(node, aliases) in {"eqx_pytree.Module", "eqx_pytree._module.Module"}
-        assert not is_module or node in allowed, (
-            f"{source.label}:{node.lineno} uses `Module` other than as a base; eqx-filter works on "
-            "PyTrees of any kind"
-        )
+    for source in sources:
+        if source.package != "eqx_filter":
+            continue
+        aliases = aliases_in(source.tree)
+        allowed = set(bases_and_annotations(source.tree))
+        for node in ast.walk(source.tree):
+            is_module = dotted(node, aliases) in {"eqx_pytree.Module", "eqx_pytree._module.Module"}
+            assert not is_module or node in allowed, (
+                f"{source.label}:{node.lineno} uses `Module` other than as a base; eqx-filter works "
+                "on PyTrees of any kind"
+            )
 
 
 def test_hatch_environments_list_each_closure(root, projects):
