@@ -18,7 +18,7 @@ import jax.random as jr
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from ._init import at_least_float32, checked_dtype, default_init
+from ._init import checked_dtype, default_init
 
 Initializer = Callable[[Any, Any, Any], Any]
 """From a key, a shape and a dtype to an array: any of `jax.nn.initializers`."""
@@ -114,7 +114,7 @@ def drawn_by(
         raise TypeError(message)
     if not math.prod(shape):
         return jnp.zeros(shape, kind)
-    wide = at_least_float32(kind)
+    wide = kind if kind.itemsize >= 4 else jnp.dtype(jnp.float32)
     try:
         array = init(key, shape, wide)
     except Exception as error:
