@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from sides import Lines
-from sides.settings import ROOM, X, fresh, tokens
+from sides.settings import HEADS, ROOM, X, fresh, tokens
 
 
 def ignore(model: Any, x: Any) -> Any:
@@ -52,9 +52,12 @@ def functions(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Calla
 
 
 def attention(
-    full: Callable[..., jax.Array], causal: Callable[..., jax.Array]
+    full: Callable[..., jax.Array], causal: Callable[..., jax.Array], *, in_blocks: bool = False
 ) -> Callable[[int], Lines]:
-    """Attend from queries to keys and values, `(length, heads, size)`, where memory suffices."""
+    """Attend from queries to keys and values, `(length, heads, size)`, where memory suffices.
+
+    Unless it goes `in_blocks`, what holds all weights counts too: XLA's own kernels take it untold.
+    """
 
     def gradient(attend: Callable[..., jax.Array]) -> Callable[..., Any]:
         return jax.grad(lambda *arrays: attend(*arrays).sum(), (0, 1, 2))
@@ -65,7 +68,8 @@ def attention(
         for name, function in functions.items():
             program = jax.jit(function).lower(*arrays).compile()
             needed = program.memory_analysis().temp_size_in_bytes
-            if needed < ROOM:
+            weights = 0 if in_blocks else 2 * HEADS * size**2 * arrays[0].itemsize
+            if max(needed, weights) < ROOM:
                 lines[name] = lambda run=program: jax.block_until_ready(run(*arrays))
             if name == "gradient":
                 lines["temporary"] = float(needed)

@@ -34,7 +34,7 @@ def by_head(q, k, v, mask):
 
 @side.family
 def tokens():
-    return growing.attention(full, causal)
+    return growing.attention(full, causal, in_blocks=IS_OURS)
 
 
 @side.figure
