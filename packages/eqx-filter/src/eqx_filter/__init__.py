@@ -64,8 +64,9 @@ else:
     _HOMES = {
         ".batching": "filter_pmap filter_vmap if_array",
         ".checkpoints": (
-            "TreePathError default_deserialise_filter_spec default_serialise_filter_spec "
-            "tree_deserialise_leaves tree_serialise_leaves"
+            "LoadReport TreePathError default_deserialise_filter_spec "
+            "default_serialise_filter_spec load load_config save tree_deserialise_leaves "
+            "tree_serialise_leaves"
         ),
         ".compiled": "Compiled Lowered filter_jit",
         ".control_flow": (

@@ -1,14 +1,20 @@
-"""PyTrees in files, leaf after leaf: no structure is saved, and no code that is in a file runs."""
+"""PyTrees in files, by the names of leaves or leaf after leaf: no code that is in a file runs."""
 
 from ._errors import TreePathError
 from ._load import tree_deserialise_leaves
+from ._load_named import LoadReport, load, load_config
 from ._save import tree_serialise_leaves
+from ._save_named import save
 from ._specs import default_deserialise_filter_spec, default_serialise_filter_spec
 
 __all__ = [
+    "LoadReport",
     "TreePathError",
     "default_deserialise_filter_spec",
     "default_serialise_filter_spec",
+    "load",
+    "load_config",
+    "save",
     "tree_deserialise_leaves",
     "tree_serialise_leaves",
 ]

@@ -32,8 +32,8 @@ def is_path(path_or_file: Any) -> TypeGuard[AnyPath]:
     return isinstance(path_or_file, (str, os.PathLike))
 
 
-def with_suffix(path: AnyPath) -> Path:
-    """Give the path of a file: one without a suffix gets `.eqx`.
+def with_suffix(path: AnyPath, suffix: str = ".eqx") -> Path:
+    """Give the path of a file: one without a suffix gets one.
 
     **Raises:** `ValueError` if it names no file, `TypeError` if it is made of bytes.
     """
@@ -45,7 +45,7 @@ def with_suffix(path: AnyPath) -> Path:
     if not found.name:
         message = f"`{name}` names no file. Name one in that folder."
         raise ValueError(message)
-    return found if found.suffix else found.with_suffix(".eqx")
+    return found if found.suffix else found.with_suffix(suffix)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ MAX_HEADER = 10_000
 """As in NumPy: Python's parser is not safe from longer ones."""
 
 _CHUNK = 2**24
-_ALIGNMENT = 64
+ALIGNMENT = 64
 """Where JAX takes memory over on a CPU, instead of copying it."""
 
 _FIELDS = {"descr", "fortran_order", "shape"}
@@ -135,10 +135,10 @@ def read_elements(file: Any, header: Header, dtype: np.dtype) -> np.ndarray:
         raise _cut(left, size, "data")
     if size == 0:
         return np.empty(header.shape, dtype)
-    memory = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
     memory = memory[start : start + size]
-    _fill(file, memoryview(memory))
+    fill(file, memoryview(memory))
     if dtype == np.bool_ and memory.max() > 1:
         reason = "its booleans are other bytes than 0 and 1"
         raise _damaged(reason)
@@ -147,7 +147,7 @@ def read_elements(file: Any, header: Header, dtype: np.dtype) -> np.ndarray:
     return memory.view(dtype).reshape(header.shape)
 
 
-def _fill(file: Any, memory: memoryview) -> None:
+def fill(file: Any, memory: memoryview) -> None:
     """Read until memory is full, from a file that may give less than it is asked for."""
     readinto = getattr(file, "readinto", None)
     done = 0

@@ -211,6 +211,14 @@ class Stacked(StatefulLayer, Generic[T]):
         """The blocks, in the order in which they are applied."""
         return (self[i] for i in range(self.depth))
 
+    def __unstacked__(self) -> tuple[T, ...]:
+        """What `save` saves in its place: the names are those of a tuple of blocks."""
+        return tuple(self)
+
+    def __restacked__(self, layers: tuple[T, ...]) -> Stacked[T]:
+        """The way back from `__unstacked__`, for `load`."""
+        return self._made(stack(layers), self.depth, self.remat, self.unroll)
+
     @property
     def __summary_type__(self) -> str:
         """What `summary` calls it."""

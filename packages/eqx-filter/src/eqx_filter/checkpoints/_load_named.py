@@ -1,0 +1,165 @@
+"""`load`: a PyTree of a file of named arrays, and what was found there."""
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from ..paths._choosing import tree_mask
+from ..paths._dotted import Strictness, nearest, tree_paths
+from ..paths._selectors import Where
+from ._container import Reader, read_header
+from ._files import with_suffix
+from ._named import restacked, static_texts, unstacked
+from ._save_named import SUFFIX
+from ._source import OURS, Source
+
+_Tree = TypeVar("_Tree")
+
+
+class LoadReport(NamedTuple):
+    """What `load` did, by the names of leaves.
+
+    - `loaded`: come from the file.
+    - `missing`: are in `like` alone, and were taken from there.
+    - `unexpected`: are in the file alone, and were left out.
+    - `reshaped`: had other axes of size one in the file.
+    - `cast`: had another dtype in the file.
+    - `static`: what is no array differs; with the texts in the file and in `like`.
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    reshaped: tuple[str, ...]
+    cast: tuple[str, ...]
+    static: tuple[tuple[str, str, str], ...]
+
+
+def load(
+    path: str | os.PathLike[str],
+    like: _Tree,
+    *,
+    strict: Strictness = True,
+    cast: bool = False,
+    dtype: Any = None,
+    static: Literal["compare", "ignore"] = "compare",
+    where: Where | None = None,
+    sharding: Any = None,
+    report: bool = False,
+) -> Any:
+    """Load the leaves of a PyTree by their names, from what `save` or another wrote.
+
+    **Arguments:**
+
+    - `path`: where from; without a suffix it gets `.safetensors`.
+    - `like`: a PyTree of the structure to make, often of `filter_eval_shape`. Its leaves say kind,
+        shape and dtype, where a `jax.ShapeDtypeStruct` stands for a JAX array.
+    - `strict`: what is refused: leaves that the file lacks (`"missing"`), those that `like` lacks
+        (`"unexpected"`), both (True) or none (False). What is missing is taken from `like`.
+    - `cast`: whether a leaf of another dtype is cast to that of `like`.
+    - `dtype`: of all floating and complex arrays that are loaded, whatever `like` says; it casts.
+    - `static`: whether what is no array, such as an activation, and static fields must have the
+        texts that were saved.
+    - `where`: a selector, or what `by` takes: what is to be loaded. The rest is that of `like`.
+    - `sharding`: a `jax.sharding.Sharding` for all JAX arrays, or a PyTree prefix of `like` of
+        these and None. Each process reads what its devices need.
+    - `report`: whether to return a `LoadReport` too.
+
+    **Returns:** a PyTree of the structure of `like`; with `report`, the pair of that and a
+    `LoadReport`. Arrays are read one after another, so that no more memory is used than they need.
+
+    **Raises:** `RuntimeError` naming what does not fit, with names that are alike, and for a file
+    that is damaged or is none of named arrays; `ValueError` for arguments that are none of these;
+    `OSError` from the file system. No code of a file is run.
+    """
+    _check("strict", strict, (True, False, "missing", "unexpected"))
+    _check("static", static, ("compare", "ignore"))
+    target, expanded = with_suffix(path, SUFFIX), unstacked(like)
+    kind = None if dtype is None else np.dtype(jnp.dtype(dtype))
+    own = tree_paths(expanded)
+    wanted = [True] * len(own) if where is None else jax.tree.leaves(tree_mask(expanded, where))
+    rows = zip(own.items(), wanted, _each(sharding, expanded), strict=True)
+    with Reader(target) as reader:
+        source = Source(reader, may_cast=cast, dtype=kind)
+        leaves = [source.leaf(name, it, to) if asked else it for (name, it), asked, to in rows]
+    unexpected: list[str] = []
+    differing: list[tuple[str, str, str]] = []
+    if where is None:
+        unexpected = [name for name in source.names() if name not in own]
+        differing = source.differing(static_texts(expanded))
+    refused = source.faults
+    if strict in (True, "missing"):
+        refused = refused + _told("lacks", source.missing, source.names())
+    if strict in (True, "unexpected"):
+        refused = refused + _told("has also", unexpected, own)
+    if static == "compare":
+        refused = refused + [_told_static(*it) for it in differing]
+    if refused:
+        told = " ".join(refused[:_MOST_TOLD])
+        more = (
+            f" There are {len(refused) - _MOST_TOLD} more such."
+            if len(refused) > _MOST_TOLD
+            else ""
+        )
+        message = f"`{target}` does not fit `like`. {told}{more} {_WAYS_OUT}"
+        raise RuntimeError(message)
+    tree = restacked(like, jtu.tree_structure(expanded).unflatten(leaves))
+    found = source.loaded, source.missing, unexpected, source.reshaped, source.cast, differing
+    return (tree, LoadReport(*map(tuple, found))) if report else tree
+
+
+_MOST_TOLD = 12
+
+_WAYS_OUT = (
+    '`strict=False` takes what is in both, `cast=True` other dtypes, and `static="ignore"` other '
+    "values of what is no array."
+)
+
+
+def _check(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if not any(value is it or (isinstance(value, str) and value == it) for it in allowed):
+        message = f"`{name}` of `load` is one of {allowed}; got {value!r}."
+        raise ValueError(message)
+
+
+def _told(verb: str, names: list[str], others: Iterable[str]) -> list[str]:
+    if not names:
+        return []
+    listed = ", ".join(f"`{name}`" for name in names[:10]) + (", ..." if len(names) > 10 else "")
+    near = nearest(names[0], others, most=1)
+    alike = f", which is like `{near[0]}`" if near else ""
+    return [f"The file {verb} {listed}{alike}."]
+
+
+def _told_static(name: str, saved: str, here: str) -> str:
+    return f"`{name}` is {here} in `like`, and was {saved} when it was saved."
+
+
+def _each(sharding: Any, expanded: Any) -> list[Any]:
+    """The sharding of each leaf, None for the default device."""
+    if sharding is None or isinstance(sharding, jax.sharding.Sharding):
+        return [sharding] * jtu.tree_structure(expanded).num_leaves
+    is_one = lambda it: it is None or isinstance(it, jax.sharding.Sharding)  # noqa: E731
+    ones, structure = jtu.tree_flatten(sharding, is_leaf=is_one)
+    try:
+        parts = structure.flatten_up_to(expanded)
+    except ValueError as error:
+        message = f"`sharding` of `load` must be a tree prefix of `like`: {error}"
+        raise ValueError(message) from None
+    counts = [jtu.tree_structure(part).num_leaves for part in parts]
+    return [one for one, count in zip(ones, counts, strict=True) for _ in range(count)]
+
+
+def load_config(path: str | os.PathLike[str]) -> Any:
+    """Give the `config` that was saved with a PyTree; None if there was none.
+
+    **Raises:** as `load`, for the file.
+    """
+    header = read_header(with_suffix(path, SUFFIX))
+    return json.loads(header.metadata.get(f"{OURS}config", "null"))

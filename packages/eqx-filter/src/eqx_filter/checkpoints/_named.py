@@ -1,0 +1,187 @@
+"""What is saved of a PyTree by names: arrays, numbers, and texts of what is no array.
+
+A leaf's name is its path with dots. A node that has `__unstacked__` is saved as what that gives, so
+that layers which are kept as one have the names of a tuple of layers.
+"""
+
+import dataclasses
+import enum
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from ..paths._dotted import tree_paths
+from ..paths._nodes import nodes_of
+from ._container import NAMES
+from ._errors import naming
+from ._host import NUMBERS, is_key, on_host
+
+Numbers = dict[str, tuple[str, str]]
+"""By name, the type of a number and its text."""
+
+
+class Named(NamedTuple):
+    """What is saved of a PyTree.
+
+    `kinds` tells of arrays that are not of JAX, or whose dtype no safetensors has, what they are;
+    `shared` of which other name an array is the same; `static` texts of other leaves and fields.
+    """
+
+    arrays: dict[str, np.ndarray]
+    numbers: Numbers
+    kinds: dict[str, dict[str, str]]
+    shared: dict[str, str]
+    static: dict[str, str]
+
+
+def named(tree: Any) -> Named:
+    """Take the leaves of a PyTree to the host, by their names.
+
+    **Raises:** `RuntimeError` naming a leaf that cannot be saved; `ValueError` if two leaves have
+    one name.
+    """
+    found = Named({}, {}, {}, {}, static_texts(tree))
+    first: dict[int, str] = {}
+    for name, leaf in tree_paths(tree).items():
+        with naming("tree", (_Key(name),), "saved"):
+            if isinstance(leaf, jax.ShapeDtypeStruct):
+                message = "it is a `jax.ShapeDtypeStruct`, and has no values"
+                raise TypeError(message)
+            if type(leaf) in NUMBERS:
+                found.numbers[name] = type(leaf).__name__, repr(leaf)
+            elif is_array_leaf(leaf):
+                if first.setdefault(id(leaf), name) != name:
+                    found.shared[name] = first[id(leaf)]
+                    continue
+                found.arrays[name], kind = encoded(leaf)
+                if kind:
+                    found.kinds[name] = kind
+    return found
+
+
+class _Key:
+    """A name as a key of a path, for messages."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return f".{self.name}" if self.name else ""
+
+
+def is_array_leaf(leaf: Any) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray, np.generic)) or hasattr(leaf, "__jax_array__")
+
+
+def encoded(leaf: Any) -> tuple[np.ndarray, dict[str, str]]:
+    """An array of a dtype that safetensors has, and what the leaf is, where that does not tell."""
+    kind: dict[str, str] = {}
+    if isinstance(leaf, jax.Array) and is_key(leaf):
+        kind["key"] = str(jax.random.key_impl(leaf))
+    elif isinstance(leaf, (np.ndarray, np.generic)):
+        kind["numpy"] = "array" if isinstance(leaf, np.ndarray) else "scalar"
+    array = on_host(leaf)
+    dtype = array.dtype.newbyteorder("<")
+    if dtype in NAMES:
+        return array, kind
+    kind["dtype"] = dtype.name
+    if dtype.kind == "c":
+        parts = np.ascontiguousarray(array, dtype).reshape(*array.shape, 1)
+        return parts.view(dtype.type(0).real.dtype), kind
+    if dtype.itemsize == 1 and dtype.kind not in "SU":
+        return np.ascontiguousarray(array).view(np.uint8), kind
+    message = f"its dtype is `{array.dtype}`, which has no place in such a file"
+    raise TypeError(message)
+
+
+def decoded(array: np.ndarray, kind: Mapping[str, str]) -> np.ndarray:
+    """The array that was encoded, of its own dtype."""
+    name = kind.get("dtype")
+    if name is None:
+        return array
+    dtype = np.dtype(getattr(jnp, name, None) or name)
+    if dtype.kind == "c":
+        return np.ascontiguousarray(array).view(dtype).reshape(array.shape[:-1])
+    return array.view(dtype)
+
+
+def number_of(kind: str, text: str) -> Any:
+    """The number that a type and a text tell of."""
+    types = {it.__name__: it for it in NUMBERS}
+    if types[kind] is bool:
+        return text == "True"
+    return types[kind](text)
+
+
+def static_texts(tree: Any) -> dict[str, str]:
+    """Texts of leaves that are no arrays, and of static fields, by their paths."""
+    texts: dict[str, str] = {}
+    for node in nodes_of(tree):
+        value, path = node.value, node.path
+        if node.is_leaf:
+            text = None if is_array_leaf(value) or type(value) in NUMBERS else _text(value)
+            if text is not None:
+                texts[path] = text
+        elif dataclasses.is_dataclass(value):
+            for field in dataclasses.fields(value):
+                text = _text(getattr(value, field.name, None))
+                if field.metadata.get("static", False) and text is not None:
+                    texts[f"{path}.{field.name}" if path else field.name] = text
+    return texts
+
+
+def _text(value: Any) -> str | None:
+    """What is told of a plain value, or of a function by its name; None for others."""
+    if value is None or isinstance(value, (str, bool, int, float, complex)):
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        parts = [_text(it) for it in value]
+        return None if None in parts else f"({', '.join(map(str, parts))})"
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, np.dtype):
+        return value.name
+    name = getattr(value, "__name__", None)
+    return name if isinstance(name, str) else None
+
+
+def digest(found: Named) -> str:
+    """A text that two trees share whose names, shapes, dtypes and kinds are equal."""
+    arrays = {name: (NAMES[x.dtype.newbyteorder("<")], x.shape) for name, x in found.arrays.items()}
+    numbers = {name: kind for name, (kind, _) in found.numbers.items()}
+    rows = [sorted(it.items()) for it in (arrays, numbers, found.kinds, found.shared)]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def unstacked(tree: Any) -> Any:
+    """The tree with what `__unstacked__` gives in the place of nodes that have it."""
+
+    def taken_apart(node: Any) -> Any:
+        return unstacked(node.__unstacked__()) if _is_stack(node) else node
+
+    return jtu.tree_map(taken_apart, tree, is_leaf=_is_stack)
+
+
+def restacked(like: Any, tree: Any) -> Any:
+    """The tree of the structure of `like`, of one with that of `unstacked(like)`."""
+    stacks, structure = jtu.tree_flatten(like, is_leaf=_is_stack)
+    parts = structure.flatten_up_to(tree)
+    pairs = zip(stacks, parts, strict=True)
+    return structure.unflatten(
+        [_restacked(one, part) if _is_stack(one) else part for one, part in pairs]
+    )
+
+
+def _restacked(stack: Any, parts: Any) -> Any:
+    layers = [restacked(*pair) for pair in zip(stack.__unstacked__(), parts, strict=True)]
+    return stack.__restacked__(tuple(layers))
+
+
+def _is_stack(node: Any) -> bool:
+    return hasattr(type(node), "__unstacked__")

@@ -1,0 +1,91 @@
+"""`save`: a PyTree as a file of named arrays."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ._atomic import replacing
+from ._container import write
+from ._files import with_suffix
+from ._named import digest, named, unstacked
+from ._source import OURS
+
+VERSION = "1"
+SUFFIX = ".safetensors"
+
+
+def save(
+    path: str | os.PathLike[str],
+    tree: Any,
+    config: Any = None,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    durable: bool = True,
+) -> None:
+    """Save a PyTree by the names of its leaves, in the layout of safetensors.
+
+        save("model", model, config={"width": 64})
+        model = load("model", like=Model(**load_config("model"), key=key))
+
+    Any reader of safetensors opens the file, and finds the arrays by their dotted paths:
+    `layers.0.weight`. An array that stands at several places is there once.
+
+    **Arguments:**
+
+    - `path`: where to; without a suffix it gets `.safetensors`. It is replaced at the end, so that
+        it holds the earlier file or the new one, whole, whenever the process is stopped.
+    - `tree`: any PyTree. JAX and NumPy arrays of any shape, of any dtype but NumPy's texts, dates
+        and objects; typed PRNG keys; bools, ints, floats and complex numbers. Of other leaves, such
+        as functions, and of static fields, a text is saved, which `load` compares. Layers that are
+        stacked have the names of a tuple of layers.
+    - `config`: what `load_config` gives back, of what JSON holds: numbers, texts, None, lists and
+        dicts of these. Often the arguments with which the model is built.
+    - `metadata`: more texts, by names.
+    - `durable`: whether to wait until the file is on the disk.
+
+    **Raises:** `RuntimeError` naming a leaf that cannot be saved; `TypeError` for a `config` that
+    JSON does not hold, and for `metadata` of other things than texts; `ValueError` for metadata
+    whose names begin with `eqx.`, and for two leaves of one name; `OSError` from the file system.
+    """
+    found = named(unstacked(tree))
+    texts = {
+        "version": VERSION,
+        "structure": digest(found),
+        "config": _as_json(config),
+        "numbers": json.dumps(found.numbers),
+        "kinds": json.dumps(found.kinds),
+        "shared": json.dumps(found.shared),
+        "static": json.dumps(found.static),
+    }
+    ours = {f"{OURS}{name}": text for name, text in texts.items()}
+    with replacing(with_suffix(path, SUFFIX), durable=durable) as file:
+        write(file, found.arrays, {**_checked(metadata), **ours})
+
+
+def _as_json(config: Any) -> str:
+    try:
+        return json.dumps(config)
+    except (TypeError, ValueError) as error:
+        message = (
+            f"`config` of `save` is written as JSON, which holds numbers, texts, None, lists and "
+            f"dicts of these: {error}."
+        )
+        raise TypeError(message) from None
+
+
+def _checked(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    texts = dict(metadata or {})
+    for name, text in texts.items():
+        if not (isinstance(name, str) and isinstance(text, str)):
+            message = (
+                f"`metadata` of `save` has texts by names; got {name!r}: {text!r}. Other things go "
+                "into `config`."
+            )
+            raise TypeError(message)
+        if name.startswith(OURS):
+            message = (
+                f"`metadata` of `save` has `{name}`; names that begin with `{OURS}` are taken."
+            )
+            raise ValueError(message)
+    return texts

@@ -1,0 +1,172 @@
+"""A file of named arrays that leaves are asked of: each comes as its place in `like` wants it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..shared._predicates import is_inexact
+from ._container import Reader
+from ._host import NUMBERS, is_key
+from ._named import decoded, is_array_leaf, number_of
+
+OURS = "eqx."
+"""What the texts that `save` adds begin with."""
+
+_TABLES = ("numbers", "kinds", "shared", "static")
+
+
+class Unfit(Exception):  # noqa: N818 - it is no error for the user, who is told of all at once
+    """What keeps an entry of a file from being a leaf; the message goes on after its name."""
+
+
+class Source:
+    """A file, and by the names of leaves what was found in it.
+
+    `may_cast` says whether an array of another dtype than that of `like` is cast; `dtype`, if not
+    None, is that of all inexact ones.
+    """
+
+    def __init__(self, reader: Reader, *, may_cast: bool, dtype: Any) -> None:
+        self.reader = reader
+        self.may_cast = may_cast
+        self.dtype = dtype
+        texts = self.reader.header.metadata
+        tables = [json.loads(texts.get(f"{OURS}{name}", "{}")) for name in _TABLES]
+        self.numbers, self.kinds, self.shared, self.static = tables
+        self.loaded: list[str] = []
+        self.missing: list[str] = []
+        self.reshaped: list[str] = []
+        self.cast: list[str] = []
+        self.faults: list[str] = []
+        self._made: dict[Any, Any] = {}
+
+    def names(self) -> list[str]:
+        """Of all leaves in the file."""
+        return [*self.reader.header.tensors, *self.numbers, *self.shared]
+
+    def leaf(self, name: str, like: Any, sharding: Any) -> Any:
+        """The leaf of a name; `like` itself where the file has none, or none that fits."""
+        at = self.shared.get(name, name)
+        is_array = is_array_leaf(like) or isinstance(like, jax.ShapeDtypeStruct)
+        if not is_array and type(like) not in NUMBERS:
+            return like
+        if at not in self.reader.header.tensors and name not in self.numbers:
+            self.missing.append(name)
+            return like
+        try:
+            found = (
+                self._number(name, like)
+                if name in self.numbers
+                else self._array(name, at, like, sharding)
+            )
+        except Unfit as fault:
+            self.faults.append(f"`{name}` is {fault}.")
+            return like
+        self.loaded.append(name)
+        return found
+
+    def differing(self, texts: Mapping[str, str]) -> list[tuple[str, str, str]]:
+        """Of what is no array, by its name, the text in the file and another one."""
+        both = ((name, self.static.get(name), text) for name, text in texts.items())
+        return [(name, saved, text) for name, saved, text in both if saved not in (None, text)]
+
+    def _number(self, name: str, like: Any) -> Any:
+        kind, text = self.numbers[name]
+        if type(like).__name__ != kind:
+            told = f"a `{type(like).__name__}` in `like`, and a `{kind}` in the file"
+            raise Unfit(told)
+        return number_of(kind, text)
+
+    def _array(self, name: str, at: str, like: Any, sharding: Any) -> Any:
+        is_array = isinstance(like, (jax.Array, jax.ShapeDtypeStruct, np.ndarray, np.generic))
+        if not is_array:
+            told = f"a `{type(like).__name__}` in `like`, and an array in the file"
+            raise Unfit(told)
+        if isinstance(like, np.ndarray) and type(like) is not np.ndarray:
+            told = f"a `{type(like).__name__}` in `like`; use `numpy.asarray` there"
+            raise Unfit(told)
+        is_numpy = isinstance(like, (np.ndarray, np.generic))
+        wanted = (at, like.shape, like.dtype, sharding)
+        if not is_numpy and wanted in self._made:
+            return self._made[wanted]
+        read = self.reader.read if sharding is None else self.reader.view
+        kind, found = self.kinds.get(at, {}), read(at)
+        if "key" in kind or (not is_numpy and is_key(like)):
+            made = _keys(kind.get("key"), found, like, sharding)
+        else:
+            made = self._numbers(name, decoded(found, kind), like, sharding)
+        if is_numpy:
+            return made
+        return self._made.setdefault(wanted, made)
+
+    def _numbers(self, name: str, array: np.ndarray, like: Any, sharding: Any) -> Any:
+        if array.shape != like.shape:
+            if _without_ones(array.shape) != _without_ones(like.shape):
+                told = f"of shape {like.shape} in `like`, and of {array.shape} in the file"
+                raise Unfit(told)
+            array = array.reshape(like.shape)
+            self.reshaped.append(name)
+        dtype = np.dtype(like.dtype)
+        is_told = self.dtype is not None and is_inexact(dtype)
+        dtype = self.dtype if is_told else dtype
+        if array.dtype != dtype.newbyteorder("="):
+            if not (is_told or self.may_cast):
+                told = f"of dtype `{dtype}` in `like`, and of `{array.dtype}` in the file"
+                raise Unfit(told)
+            if array.dtype.kind == "c" and dtype.kind != "c":
+                told = f"of dtype `{dtype}`, and complex in the file"
+                raise Unfit(told)
+            self.cast.append(name)
+        return _placed(array, dtype, like, sharding)
+
+
+def _without_ones(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]
+
+
+def _placed(array: np.ndarray, dtype: np.dtype, like: Any, sharding: Any) -> Any:
+    """An array where it is wanted, of the kind of `like`."""
+    array = array.astype(dtype, copy=False)
+    if isinstance(like, np.generic):
+        return array.reshape(())[()]
+    if isinstance(like, np.ndarray):
+        return array
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        told = f"of dtype `{dtype}`, for which `jax_enable_x64` must be switched on"
+        raise Unfit(told)
+    if sharding is None:
+        return jax.device_put(array, may_alias=True)
+    made = jax.make_array_from_callback(array.shape, sharding, lambda index: np.array(array[index]))
+    return jax.block_until_ready(made)
+
+
+def _keys(impl: str | None, data: np.ndarray, like: Any, sharding: Any) -> jax.Array:
+    wanted = _impl_of(like)
+    if impl is None or impl != wanted or data.shape[: len(like.shape)] != like.shape:
+        in_like = f"keys of `{wanted}`" if wanted else f"of dtype `{like.dtype}`"
+        in_file = f"keys of `{impl}`" if impl else f"of dtype `{data.dtype}`"
+        shape = data.shape[: len(like.shape)]
+        told = (
+            f"{in_like}, of shape {like.shape}, in `like`, and {in_file}, of {shape}, in the file"
+        )
+        raise Unfit(told)
+    keys = jax.random.wrap_key_data(jnp.array(data), impl=impl)
+    return keys if sharding is None else jax.device_put(keys, sharding)
+
+
+def _impl_of(like: Any) -> str | None:
+    """The name of what keys are made with; None for other arrays."""
+    if isinstance(like, (np.ndarray, np.generic)) or not is_key(like):
+        return None
+    found: list[str] = []
+
+    def tell(keys: jax.Array) -> jax.Array:
+        found.append(str(jax.random.key_impl(keys)))
+        return jax.random.key_data(keys)
+
+    jax.eval_shape(tell, jax.ShapeDtypeStruct(like.shape, like.dtype))
+    return found[0]
