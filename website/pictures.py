@@ -1,10 +1,13 @@
-"""Draw the pictures of docs/layers/formulas.md: `python website/pictures.py`."""
+"""Draw the pictures of formulas.md and initial.md in docs/layers: `python website/pictures.py`."""
 
 from pathlib import Path
 
+import jax
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+
+from equinox import nn
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 READ, LEFT, OUTSIDE = "#4051b5", "#dfe3f8", "#f6c90e"
@@ -76,7 +79,63 @@ def rotary(size=16, theta=10_000, length=64):
     figure.savefig(PICTURES / "rotary.png", dpi=120)
 
 
+INITIALIZERS = {
+    "default": (None, None),
+    "he_normal": (jax.nn.initializers.he_normal(), jax.nn.initializers.zeros),
+    "glorot_normal": (jax.nn.initializers.glorot_normal(), jax.nn.initializers.zeros),
+    "lecun_normal": (jax.nn.initializers.lecun_normal(), jax.nn.initializers.zeros),
+}
+"""For weights and for biases."""
+
+
+def first_values(depth=30, width=256):
+    """Show the mean square of what goes from layer to layer, before anything is learned."""
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    plain, residual = figure.subplots(1, 2)
+    for name, style in zip(INITIALIZERS, ("-C0", "-C1", "-C2", "--C3"), strict=True):
+        outputs = through_layers(width, depth, *INITIALIZERS[name])
+        plain.semilogy([np.mean(it**2) for it in outputs], style, label=name)
+        if name == "default":
+            label = "default, variance of inputs"
+            plain.semilogy([np.mean(np.var(it, 0)) for it in outputs], ":C0", label=label)
+    for name, zeros in {"default": False, "he_normal": False, "he_normal, zero ends": True}.items():
+        outputs = through_blocks(width, depth, *INITIALIZERS[name.split(",")[0]], zeros)
+        residual.semilogy([np.mean(it**2) for it in outputs], label=name)
+    plain.set(title="linear(relu(x))", xlabel="layer", ylabel="mean square of the output")
+    plain.set_ylim(top=1e9)
+    residual.set(title="x + linear(relu(linear(x)))", xlabel="block")
+    for axes in (plain, residual):
+        axes.legend(loc="upper left", fontsize="small", ncols=2 if axes is plain else 1)
+        axes.grid(alpha=0.3)
+    figure.savefig(PICTURES / "first_values.png", dpi=120)
+
+
+def through_layers(width, depth, weight, bias):
+    """Give a batch of inputs, and the outputs of each layer."""
+    drawn = {"weight_init": weight, "bias_init": bias}
+    outputs = [jax.random.normal(jax.random.key(1), (256, width))]
+    for i, key in enumerate(jax.random.split(jax.random.key(0), depth)):
+        x = jax.nn.relu(outputs[-1]) if i else outputs[-1]
+        outputs.append(jax.vmap(nn.Linear(width, width, **drawn, key=key))(x))
+    return outputs
+
+
+def through_blocks(width, depth, weight, bias, zeros):
+    """Give a batch of inputs, and the outputs of each residual block."""
+    drawn, key = {"weight_init": weight, "bias_init": bias}, jax.random.key(0)
+    blocks = nn.Stacked(
+        lambda key: nn.MLP(width, width, width, 1, **drawn, key=key), depth, key=key
+    )
+    if zeros:
+        blocks = nn.reinit(blocks, {"block.layers.1.weight": jax.nn.initializers.zeros}, key)
+    outputs = [jax.random.normal(jax.random.key(1), (256, width))]
+    for block in blocks:
+        outputs.append(outputs[-1] + jax.vmap(block)(outputs[-1]))
+    return outputs
+
+
 if __name__ == "__main__":
     windows()
     norms()
     rotary()
+    first_values()

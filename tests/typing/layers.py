@@ -13,6 +13,11 @@ def constructors(key: jax.Array) -> None:
     assert_type(eqx.nn.MLP(2, 3, 8, 1, activation=jax.nn.gelu, key=key), eqx.nn.MLP)
     assert_type(eqx.nn.Dropout(0.1, deterministic=True), eqx.nn.Dropout)
     assert_type(eqx.nn.Sequential([eqx.nn.Lambda(jax.nn.relu)]), eqx.nn.Sequential)
+    drawn = eqx.nn.Conv2d(2, 3, 3, weight_init=jax.nn.initializers.he_normal(), key=key)
+    assert_type(drawn, eqx.nn.Conv2d)
+    assert_type(eqx.nn.reinit(drawn, {"bias": jax.nn.initializers.zeros}, key), eqx.nn.Conv2d)
+    eqx.nn.reinit(drawn, [(eqx.nn.Conv, lambda key, shape, dtype: key)], key)
+    eqx.nn.reinit(drawn, {"bias": "zeros"}, key)  # type: ignore[arg-type]
     eqx.nn.Linear(2, 3)  # type: ignore[call-arg]
     eqx.nn.MLP(2, 3, width=8, depth=1, key=key)  # type: ignore[call-arg]
 

@@ -14,6 +14,7 @@ from ._mode import inference_mode
 from ._norm import GroupNorm, LayerNorm, RMSNorm
 from ._prelu import PReLU
 from ._random import Keys
+from ._reinit import reinit
 from ._reparametrise import SpectralNorm, WeightNorm
 from ._rnn import GRUCell, LSTMCell
 from ._shared import Shared, SharedNode
@@ -52,6 +53,7 @@ __all__ = [
     "delete_init_state",
     "inference_mode",
     "make_with_state",
+    "reinit",
 ]
 __all__ += attention.__all__
 __all__ += convolutions.__all__

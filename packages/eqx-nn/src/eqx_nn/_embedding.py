@@ -15,6 +15,7 @@ from jaxtyping import Array, ArrayLike, Inexact, Int, PRNGKeyArray
 from eqx_pytree import Module, field
 
 from ._init import checked_size
+from ._initial import Initializer, drawn_by
 from ._random import with_key
 from ._shapes import shape_of
 
@@ -33,6 +34,7 @@ class Embedding(Module):
         weight: Inexact[Array, "num_embeddings embedding_size"] | None = None,
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
         key: PRNGKeyArray | None = None,
     ) -> None:
         """Draw the table from the normal distribution N(0, 1), or take `weight` as it is.
@@ -42,6 +44,8 @@ class Embedding(Module):
         - `num_embeddings`, `embedding_size`: the shape of the table. Not needed with `weight`.
         - `weight`: the table itself; then `dtype` and `key` are ignored.
         - `dtype`: of the drawn table; float32 unless given (float64 in JAX's 64-bit mode).
+        - `weight_init`: a function `(key, shape, dtype) -> array` to draw the table by, any of
+            `jax.nn.initializers`; its shape is `(num_embeddings, embedding_size)`.
         - `key`: a PRNG key for the drawn table.
 
         **Raises:** `ValueError` if the sizes and `key` are missing as well as `weight`, for a
@@ -60,8 +64,9 @@ class Embedding(Module):
                 raise ValueError(message)
             rows = checked_size("Embedding", "num_embeddings", num_embeddings)
             columns = checked_size("Embedding", "embedding_size", embedding_size)
-            weight = _normal(key, (rows, columns), dtype)
+            weight = _drawn(weight_init, key, (rows, columns), dtype)
         else:
+            _refuse_two(weight_init)
             rows, columns = _shape_of_table(weight, num_embeddings, embedding_size)
         self.num_embeddings = rows
         self.embedding_size = columns
@@ -98,7 +103,15 @@ class Embedding(Module):
         raise TypeError(message)
 
 
-def _normal(key: PRNGKeyArray, shape: tuple[int, int], dtype: DTypeLike | None) -> Array:
+def _drawn(
+    init: Initializer | None,
+    key: PRNGKeyArray,
+    shape: tuple[int, int],
+    dtype: DTypeLike | None,
+) -> Array:
+    if init is not None:
+        told = "`weight_init` of `Embedding`"
+        return with_key("Embedding", key, lambda key: drawn_by(told, init, key, shape, dtype))
     kind: Any = float if dtype is None else dtype
     if not jnp.issubdtype(kind, jnp.inexact):
         message = (
@@ -107,6 +120,15 @@ def _normal(key: PRNGKeyArray, shape: tuple[int, int], dtype: DTypeLike | None) 
         )
         raise ValueError(message)
     return with_key("Embedding", key, lambda key: jax.random.normal(key, shape, kind))
+
+
+def _refuse_two(init: Initializer | None) -> None:
+    if init is not None:
+        message = (
+            "`Embedding` was given both `weight` and `weight_init`, which draws one. Give one of "
+            "them."
+        )
+        raise ValueError(message)
 
 
 def _shape_of_table(weight: Any, rows: int | None, columns: int | None) -> tuple[int, int]:

@@ -31,6 +31,19 @@ def default_init(
     `dtype=None` is float64 in JAX's 64-bit mode and else float32. **Raises** `ValueError` for a
     dtype that is neither floating nor complex.
     """
+    kind = checked_dtype(dtype)
+    if jnp.issubdtype(kind, jnp.complexfloating):
+        part = jnp.finfo(kind).dtype
+        real, imag = (jr.uniform(k, shape, part, -lim, lim) for k in jr.split(key, 2))
+        return lax.complex(real, imag)
+    return jr.uniform(key, shape, kind, -lim, lim)
+
+
+def checked_dtype(dtype: DTypeLike | None) -> Any:
+    """Return the dtype of first values: the mode's where it is None or one of Python's types.
+
+    **Raises** `ValueError` for one that is neither floating nor complex.
+    """
     kind: Any = float if dtype is None else dtype  # JAX reads Python's types as the mode's
     if kind is complex:
         kind = jnp.result_type(complex)
@@ -40,11 +53,7 @@ def default_init(
             f"uniform distribution; got `{jnp.dtype(kind).name}`. Cast the layer afterwards."
         )
         raise ValueError(message)
-    if jnp.issubdtype(kind, jnp.complexfloating):
-        part = jnp.finfo(kind).dtype
-        real, imag = (jr.uniform(k, shape, part, -lim, lim) for k in jr.split(key, 2))
-        return lax.complex(real, imag)
-    return jr.uniform(key, shape, kind, -lim, lim)
+    return kind
 
 
 def at_least_float32(dtype: DTypeLike) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,8 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 
 from eqx_pytree import Module, field
 
-from ._init import checked_size, default_init, refuse_two_biases
+from ._init import checked_size, refuse_two_biases
+from ._initial import Initializer, Layout, first_bias, first_weight
 from ._random import split_key
 from ._shapes import columns, describe, shape_of, wrong_shape
 
@@ -32,6 +34,11 @@ class Linear(Module):
     out_features: int | Literal["scalar"] = field(static=True)
     use_bias: bool = field(static=True)
 
+    __weight_layouts__: ClassVar[Mapping[str, Layout]] = {
+        "weight": Layout(2, 1),
+        "bias": Layout(1, 0),
+    }
+
     @refuse_two_biases
     def __init__(
         self,
@@ -41,6 +48,8 @@ class Linear(Module):
         dtype: DTypeLike | None = None,
         *,
         bias: bool | None = None,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights.
@@ -52,6 +61,9 @@ class Linear(Module):
         - `use_bias`: whether to add a bias; may also be spelled `bias`.
         - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode). May be
             complex.
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array` to draw weight and
+            bias by, any of `jax.nn.initializers`. The weight's gets the shape that these expect,
+            `(in_features, out_features)`.
         - `key`: a PRNG key for the first weights.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one, for
@@ -64,8 +76,11 @@ class Linear(Module):
         fan_out = 1 if self.out_features == "scalar" else self.out_features
         limit = 1 / math.sqrt(fan_in) if fan_in else 1.0
         weight_key, bias_key = split_key("Linear", key)
-        self.weight = default_init(weight_key, (fan_out, fan_in), dtype, limit)
-        self.bias = default_init(bias_key, (fan_out,), dtype, limit) if self.use_bias else None
+        shape = (fan_out, fan_in)
+        self.weight = first_weight("Linear", weight_init, weight_key, shape, dtype, limit)
+        self.bias = None
+        if self.use_bias:
+            self.bias = first_bias("Linear", bias_init, bias_key, (fan_out,), dtype, limit)
 
     @jax.named_scope("eqx.nn.Linear")
     def __call__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from eqx_pytree import Module, field
 
 from ._activation import IDENTITY, RELU, activate, given, of_layer, per_neuron
 from ._init import checked_size
+from ._initial import Initializer
 from ._linear import Linear
 from ._pickling import from_state, to_state
 from ._random import split_key
@@ -56,6 +58,8 @@ class MLP(Module):
         dtype: DTypeLike | None = None,
         *,
         scan: bool = False,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Build the layers.
@@ -70,6 +74,7 @@ class MLP(Module):
         - `dtype`: of weights and biases; float32 unless given (float64 in JAX's 64-bit mode).
         - `scan`: keep the layers between the first and the last stacked in one, and loop over them
             with `jax.lax.scan`: shorter to compile for a deep network.
+        - `weight_init`, `bias_init`: of each `Linear`.
         - `key`: a PRNG key for the first weights.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one and
@@ -83,13 +88,16 @@ class MLP(Module):
             self.width_size = checked_size("MLP", "width_size", width_size)
         self.use_bias, self.use_final_bias, self.scan = use_bias, use_final_bias, scan
         keys = split_key("MLP", key, self.depth + 1)
+        linear = functools.partial(
+            Linear, dtype=dtype, weight_init=weight_init, bias_init=bias_init
+        )
         if scan and self.depth:
-            self.layers = self._stacked(keys, dtype)
+            self.layers = self._stacked(keys, linear)
         else:
             sizes = [self.in_size, *[self.width_size] * self.depth, self.out_size]
             biases = [use_bias] * self.depth + [use_final_bias]
             self.layers = tuple(
-                Linear(fan_in, fan_out, bias, dtype, key=layer_key)
+                linear(fan_in, fan_out, bias, key=layer_key)
                 for fan_in, fan_out, bias, layer_key in zip(
                     sizes[:-1], sizes[1:], biases, keys, strict=True
                 )
@@ -98,14 +106,14 @@ class MLP(Module):
         out = () if self.out_size == "scalar" else (self.out_size,)
         self.final_activation = per_neuron(given(final_activation), *out)
 
-    def _stacked(self, keys: Array, dtype: DTypeLike | None) -> tuple[Linear, ...]:
+    def _stacked(self, keys: Array, linear: Callable[..., Linear]) -> tuple[Linear, ...]:
         """The first layer, those between stacked along a leading axis, and the last layer."""
         width, use_bias = self.width_size, self.use_bias
         between = keys[1:-1] if self.depth > 1 else keys[:1]  # not every PRNG draws for no keys
-        middle = jax.vmap(lambda key: Linear(width, width, use_bias, dtype, key=key))(between)
+        middle = jax.vmap(lambda key: linear(width, width, use_bias, key=key))(between)
         middle = jax.tree.map(lambda x: x[: self.depth - 1], middle)
-        first = Linear(self.in_size, width, use_bias, dtype, key=keys[0])
-        last = Linear(width, self.out_size, self.use_final_bias, dtype, key=keys[-1])
+        first = linear(self.in_size, width, use_bias, key=keys[0])
+        last = linear(width, self.out_size, self.use_final_bias, key=keys[-1])
         return first, middle, last
 
     @jax.named_scope("eqx.nn.MLP")

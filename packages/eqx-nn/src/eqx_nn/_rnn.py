@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,8 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 
 from eqx_pytree import Module, field
 
-from ._init import checked_size, default_init, refuse_two_biases
+from ._init import checked_size, refuse_two_biases
+from ._initial import Initializer, Layout, first_bias, first_weight
 from ._random import split_key
 from ._shapes import columns, describe, shape_of, wrong_shape
 
@@ -50,6 +51,13 @@ class GRUCell(Module):
     hidden_size: int = field(static=True)
     use_bias: bool = field(static=True)
 
+    __weight_layouts__: ClassVar[Mapping[str, Layout]] = {
+        "weight_ih": Layout(2, 3),
+        "weight_hh": Layout(2, 3),
+        "bias": Layout(1, 0),
+        "bias_n": Layout(1, 0),
+    }
+
     @refuse_two_biases
     def __init__(
         self,
@@ -59,6 +67,8 @@ class GRUCell(Module):
         dtype: DTypeLike | None = None,
         *,
         bias: bool | None = None,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights.
@@ -68,6 +78,9 @@ class GRUCell(Module):
         - `input_size`, `hidden_size`: sizes of the input and of the hidden state.
         - `use_bias`: whether to add the biases; may also be spelled `bias`.
         - `dtype`: of weights and biases; float32 unless given (float64 in JAX's 64-bit mode).
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array`, any of
+            `jax.nn.initializers`. The first draws the matrix of each gate in both weights, in the
+            shape that these expect, `(input_size or hidden_size, hidden_size)`; the other a bias.
         - `key`: a PRNG key for the first weights.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one, for
@@ -78,12 +91,17 @@ class GRUCell(Module):
         self.use_bias = use_bias if bias is None else bias
         rows, limit = 3 * self.hidden_size, _limit(self.hidden_size)
         ih_key, hh_key, bias_key, bias_n_key = split_key("GRUCell", key, 4)
-        self.weight_ih = default_init(ih_key, (rows, self.input_size), dtype, limit)
-        self.weight_hh = default_init(hh_key, (rows, self.hidden_size), dtype, limit)
+        self.weight_ih = first_weight(
+            "GRUCell", weight_init, ih_key, (rows, self.input_size), dtype, limit, 3
+        )
+        self.weight_hh = first_weight(
+            "GRUCell", weight_init, hh_key, (rows, self.hidden_size), dtype, limit, 3
+        )
         self.bias = self.bias_n = None
         if self.use_bias:
-            self.bias = default_init(bias_key, (rows,), dtype, limit)
-            self.bias_n = default_init(bias_n_key, (self.hidden_size,), dtype, limit)
+            self.bias = first_bias("GRUCell", bias_init, bias_key, (rows,), dtype, limit)
+            shape = (self.hidden_size,)
+            self.bias_n = first_bias("GRUCell", bias_init, bias_n_key, shape, dtype, limit)
 
     @jax.named_scope("eqx.nn.GRUCell")
     def __call__(
@@ -144,6 +162,12 @@ class LSTMCell(Module):
     hidden_size: int = field(static=True)
     use_bias: bool = field(static=True)
 
+    __weight_layouts__: ClassVar[Mapping[str, Layout]] = {
+        "weight_ih": Layout(2, 4),
+        "weight_hh": Layout(2, 4),
+        "bias": Layout(1, 0),
+    }
+
     @refuse_two_biases
     def __init__(
         self,
@@ -153,6 +177,8 @@ class LSTMCell(Module):
         dtype: DTypeLike | None = None,
         *,
         bias: bool | None = None,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights.
@@ -162,6 +188,9 @@ class LSTMCell(Module):
         - `input_size`, `hidden_size`: sizes of the input and of the two states.
         - `use_bias`: whether to add the bias; may also be spelled `bias`.
         - `dtype`: of weights and bias; float32 unless given (float64 in JAX's 64-bit mode).
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array`, any of
+            `jax.nn.initializers`. The first draws the matrix of each gate in both weights, in the
+            shape that these expect, `(input_size or hidden_size, hidden_size)`; the other a bias.
         - `key`: a PRNG key for the first weights.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one, for
@@ -172,9 +201,15 @@ class LSTMCell(Module):
         self.use_bias = use_bias if bias is None else bias
         rows, limit = 4 * self.hidden_size, _limit(self.hidden_size)
         ih_key, hh_key, bias_key = split_key("LSTMCell", key, 3)
-        self.weight_ih = default_init(ih_key, (rows, self.input_size), dtype, limit)
-        self.weight_hh = default_init(hh_key, (rows, self.hidden_size), dtype, limit)
-        self.bias = default_init(bias_key, (rows,), dtype, limit) if self.use_bias else None
+        self.weight_ih = first_weight(
+            "LSTMCell", weight_init, ih_key, (rows, self.input_size), dtype, limit, 4
+        )
+        self.weight_hh = first_weight(
+            "LSTMCell", weight_init, hh_key, (rows, self.hidden_size), dtype, limit, 4
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = first_bias("LSTMCell", bias_init, bias_key, (rows,), dtype, limit)
 
     @jax.named_scope("eqx.nn.LSTMCell")
     def __call__(

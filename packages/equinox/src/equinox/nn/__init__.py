@@ -62,6 +62,7 @@ from eqx_nn import (
     from_torch,
     inference_mode,
     make_with_state,
+    reinit,
     to_torch,
 )
 
@@ -128,5 +129,6 @@ __all__ = [
     "from_torch",
     "inference_mode",
     "make_with_state",
+    "reinit",
     "to_torch",
 ]

@@ -20,6 +20,7 @@ from eqx_pytree import Module, field, warn_user
 
 from .._dropout import Dropout, Flag, Probability
 from .._init import at_least_float32, checked_size
+from .._initial import Initializer
 from .._linear import Linear
 from .._random import Key, drawn, split_key
 from ._cache import Cache, empty_cache, step_of
@@ -88,6 +89,8 @@ class MultiheadAttention(Module):
         dtype: DTypeLike | None = None,
         *,
         num_kv_heads: int | None = None,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights, as four `Linear` layers do.
@@ -107,6 +110,7 @@ class MultiheadAttention(Module):
         - `num_kv_heads`: number of heads of keys and values, each of which serves
             `num_heads // num_kv_heads` of queries in a row; `num_heads` unless given. 1 is
             multi-query attention (Shazeer 2019), others are grouped (Ainslie et al. 2023).
+        - `weight_init`, `bias_init`: of each `Linear`.
         - `key`: a PRNG key for the first weights.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one, for
@@ -127,10 +131,13 @@ class MultiheadAttention(Module):
         kv_heads = checked_kv_heads(num_kv_heads, size["num_heads"])
         k_size, v_size = (kv_heads * size[name] for name in ("qk_size", "vo_size"))
         q_key, k_key, v_key, out_key = split_key("MultiheadAttention", key, 4)
-        self.query_proj = Linear(size["query_size"], qk, use_query_bias, dtype, key=q_key)
-        self.key_proj = Linear(size["key_size"], k_size, use_key_bias, dtype, key=k_key)
-        self.value_proj = Linear(size["value_size"], v_size, use_value_bias, dtype, key=v_key)
-        self.output_proj = Linear(vo, size["output_size"], use_output_bias, dtype, key=out_key)
+        linear = functools.partial(
+            Linear, dtype=dtype, weight_init=weight_init, bias_init=bias_init
+        )
+        self.query_proj = linear(size["query_size"], qk, use_query_bias, key=q_key)
+        self.key_proj = linear(size["key_size"], k_size, use_key_bias, key=k_key)
+        self.value_proj = linear(size["value_size"], v_size, use_value_bias, key=v_key)
+        self.output_proj = linear(vo, size["output_size"], use_output_bias, key=out_key)
         self.dropout = Dropout(dropout_p, inference)
         self.num_heads = size["num_heads"]
         self.query_size = size["query_size"]

@@ -14,7 +14,8 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 
 from eqx_pytree import Module, field
 
-from .._init import checked_size, default_init
+from .._init import checked_size
+from .._initial import Initializer, Layout, first_bias, first_weight
 from .._random import split_key
 from .._shapes import for_channels
 from .._spatial import Pairs, describe_shape, pad_pairs, per_axis, wrong_rank
@@ -70,6 +71,8 @@ class Conv(Module):
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights.
@@ -90,6 +93,10 @@ class Conv(Module):
             repeated; in any case.
         - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode). May be
             complex.
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array` to draw weight and
+            bias by, any of `jax.nn.initializers`. The weight's is called for each group, with the
+            shape that these expect, `(*kernel_size, in_channels // groups, out_channels //
+            groups)`; the bias's with `(out_channels,)`.
         - `key`: a PRNG key for the first weights.
 
         **Raises:** `TypeError` for a size that is no integer, and `ValueError` for one below its
@@ -108,7 +115,11 @@ class Conv(Module):
         self.padding = checked_padding(name, padding, axes)
         self.padding_mode = checked_mode(name, padding_mode)
         self.use_bias = use_bias
-        self.weight, self.bias = first_values(self, dtype, key)
+        self.weight, self.bias = first_values(self, weight_init, bias_init, dtype, key)
+
+    @property
+    def __weight_layouts__(self) -> dict[str, Layout]:
+        return layouts_of(self)
 
     @jax.named_scope("eqx.nn.Conv")
     def __call__(
@@ -183,19 +194,30 @@ def _names(names: tuple[str, ...]) -> str:
     return f"{', '.join(first)} or {last}"
 
 
-def first_values(layer: Any, dtype: DTypeLike | None, key: PRNGKeyArray) -> tuple[Array, Any]:
+def first_values(
+    layer: Any,
+    weight_init: Initializer | None,
+    bias_init: Initializer | None,
+    dtype: DTypeLike | None,
+    key: PRNGKeyArray,
+) -> tuple[Array, Any]:
     """Draw weight and bias."""
-    within = layer.in_channels // layer.groups
+    name, within = type(layer).__name__, layer.in_channels // layer.groups
     fan_in = within * math.prod(layer.kernel_size)
     limit = 1 / math.sqrt(fan_in) if fan_in else 1.0
-    weight_key, bias_key = split_key(type(layer).__name__, key)
-    weight = default_init(
-        weight_key, (layer.out_channels, within, *layer.kernel_size), dtype, limit
-    )
+    weight_key, bias_key = split_key(name, key)
+    shape = (layer.out_channels, within, *layer.kernel_size)
+    weight = first_weight(name, weight_init, weight_key, shape, dtype, limit, layer.groups)
     if not layer.use_bias:
         return weight, None
-    ones = (1,) * layer.num_spatial_dims
-    return weight, default_init(bias_key, (layer.out_channels, *ones), dtype, limit)
+    shape = (layer.out_channels, *(1,) * layer.num_spatial_dims)
+    return weight, first_bias(name, bias_init, bias_key, shape, dtype, limit)
+
+
+def layouts_of(layer: Any) -> dict[str, Layout]:
+    """How weight and bias are drawn."""
+    axes = layer.num_spatial_dims
+    return {"weight": Layout(axes + 2, layer.groups), "bias": Layout(axes + 1, 0)}
 
 
 def check_rank(layer: Any, x: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
+from .._initial import Initializer
 from ._conv import Conv, Padding
 
 
@@ -26,6 +27,8 @@ class Conv1d(Conv):
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights: the arguments, and what is raised, are those of `Conv`."""
@@ -41,6 +44,8 @@ class Conv1d(Conv):
             use_bias=use_bias,
             padding_mode=padding_mode,
             dtype=dtype,
+            weight_init=weight_init,
+            bias_init=bias_init,
             key=key,
         )
 
@@ -61,6 +66,8 @@ class Conv2d(Conv):
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights: the arguments, and what is raised, are those of `Conv`."""
@@ -76,6 +83,8 @@ class Conv2d(Conv):
             use_bias=use_bias,
             padding_mode=padding_mode,
             dtype=dtype,
+            weight_init=weight_init,
+            bias_init=bias_init,
             key=key,
         )
 
@@ -96,6 +105,8 @@ class Conv3d(Conv):
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights: the arguments, and what is raised, are those of `Conv`."""
@@ -111,5 +122,7 @@ class Conv3d(Conv):
             use_bias=use_bias,
             padding_mode=padding_mode,
             dtype=dtype,
+            weight_init=weight_init,
+            bias_init=bias_init,
             key=key,
         )

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from .._init import checked_size
+from .._initial import Initializer, Layout
 from .._spatial import Pairs, per_axis
 from ._conv import (
     Padding,
@@ -21,6 +22,7 @@ from ._conv import (
     checked_padding,
     convolved,
     first_values,
+    layouts_of,
     pad_with,
 )
 from ._convolve import Plan
@@ -72,6 +74,8 @@ class ConvTranspose(Module):
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights.
@@ -93,6 +97,10 @@ class ConvTranspose(Module):
             `"SAME"` or `"SAME_LOWER"` and no `output_padding`; in any case.
         - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode). May be
             complex.
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array` to draw weight and
+            bias by, any of `jax.nn.initializers`. The weight's is called for each group, with the
+            shape that these expect, `(*kernel_size, in_channels // groups, out_channels //
+            groups)`; the bias's with `(out_channels,)`.
         - `key`: a PRNG key for the first weights.
 
         **Raises:** `TypeError` for a size that is no integer; `ValueError` for one below its least
@@ -114,7 +122,7 @@ class ConvTranspose(Module):
         self.padding_mode = checked_mode(name, padding_mode)
         self._check_output()
         self.use_bias = use_bias
-        self.weight, self.bias = first_values(self, dtype, key)
+        self.weight, self.bias = first_values(self, weight_init, bias_init, dtype, key)
 
     def _check_output(self) -> None:
         """Refuse what does not determine an output."""
@@ -135,6 +143,10 @@ class ConvTranspose(Module):
                 f"with `padding={self.padding!r}` and `output_padding={self.output_padding}`."
             )
             raise NotImplementedError(message)
+
+    @property
+    def __weight_layouts__(self) -> dict[str, Layout]:
+        return layouts_of(self)
 
     @jax.named_scope("eqx.nn.ConvTranspose")
     def __call__(

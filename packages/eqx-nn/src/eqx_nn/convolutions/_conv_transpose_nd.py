@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
+from .._initial import Initializer
 from ._conv import Padding
 from ._conv_transpose import ConvTranspose
 
@@ -28,6 +29,8 @@ class ConvTranspose1d(ConvTranspose):
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights: arguments, and what is raised, are as in `ConvTranspose`."""
@@ -44,6 +47,8 @@ class ConvTranspose1d(ConvTranspose):
             use_bias=use_bias,
             padding_mode=padding_mode,
             dtype=dtype,
+            weight_init=weight_init,
+            bias_init=bias_init,
             key=key,
         )
 
@@ -65,6 +70,8 @@ class ConvTranspose2d(ConvTranspose):
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights: arguments, and what is raised, are as in `ConvTranspose`."""
@@ -81,6 +88,8 @@ class ConvTranspose2d(ConvTranspose):
             use_bias=use_bias,
             padding_mode=padding_mode,
             dtype=dtype,
+            weight_init=weight_init,
+            bias_init=bias_init,
             key=key,
         )
 
@@ -102,6 +111,8 @@ class ConvTranspose3d(ConvTranspose):
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first weights: arguments, and what is raised, are as in `ConvTranspose`."""
@@ -118,5 +129,7 @@ class ConvTranspose3d(ConvTranspose):
             use_bias=use_bias,
             padding_mode=padding_mode,
             dtype=dtype,
+            weight_init=weight_init,
+            bias_init=bias_init,
             key=key,
         )

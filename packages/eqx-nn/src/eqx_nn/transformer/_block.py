@@ -12,6 +12,7 @@ from jaxtyping import Array, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from .._dropout import Dropout
+from .._initial import Initializer
 from .._mlp import MLP
 from .._norm import LayerNorm
 from .._random import Key, key_of_each, split_key
@@ -64,6 +65,8 @@ class TransformerBlock(Module):
         use_bias: bool = True,
         dropout_p: float = 0.0,
         dtype: DTypeLike | None = None,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Build the layers.
@@ -82,6 +85,7 @@ class TransformerBlock(Module):
         - `use_bias`: whether projections and perceptron have biases.
         - `dropout_p`: of attention weights, and of what is added.
         - `dtype`: of the weights; float32 unless given (float64 in JAX's 64-bit mode).
+        - `weight_init`, `bias_init`: of each `Linear`.
         - `key`: a PRNG key for the first weights.
 
         **Raises:** as the layers.
@@ -90,7 +94,10 @@ class TransformerBlock(Module):
         options: dict[str, Any] = {
             f"use_{name}_bias": use_bias for name in ("query", "key", "value", "output")
         }
-        options |= {"num_kv_heads": num_kv_heads, "dropout_p": dropout_p, "dtype": dtype}
+        drawn: dict[str, Any] = {
+            "dtype": dtype, "weight_init": weight_init, "bias_init": bias_init,
+        }  # fmt: skip
+        options |= {"num_kv_heads": num_kv_heads, "dropout_p": dropout_p, **drawn}
         self.attention = MultiheadAttention(num_heads, size, **options, key=own_key)
         self.cross_attention = self.cross_norm = None
         if context_size is not None:
@@ -99,10 +106,10 @@ class TransformerBlock(Module):
             self.cross_norm = norm(size)
         width = 4 * size if width_size is None else width_size
         if is_gated:
-            self.mlp = GatedMLP(size, width, activation, use_bias, dtype, key=mlp_key)
+            self.mlp = GatedMLP(size, width, activation, use_bias, **drawn, key=mlp_key)
         else:
-            biases = {"use_bias": use_bias, "use_final_bias": use_bias, "dtype": dtype}
-            self.mlp = MLP(size, size, width, 1, activation, **biases, key=mlp_key)
+            biases = {"use_bias": use_bias, "use_final_bias": use_bias}
+            self.mlp = MLP(size, size, width, 1, activation, **biases, **drawn, key=mlp_key)
         self.attention_norm, self.mlp_norm = norm(size), norm(size)
         self.rotary = rotary
         self.dropout = Dropout(dropout_p)

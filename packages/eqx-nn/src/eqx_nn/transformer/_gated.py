@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact, PRNGKeyArray, Shaped
 
 from eqx_pytree import Module
 
+from .._initial import Initializer
 from .._linear import Linear
 from .._pickling import from_state, to_state
 from .._random import split_key
@@ -36,6 +37,8 @@ class GatedMLP(Module):
         use_bias: bool = False,
         dtype: DTypeLike | None = None,
         *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Build the layers.
@@ -45,15 +48,17 @@ class GatedMLP(Module):
         - `size`: of the input and of the result.
         - `width_size`: of the two hidden layers.
         - `activation`: a function of an array that acts on each element.
-        - `use_bias`, `dtype`: as in `Linear`.
+        - `use_bias`, `dtype`, `weight_init`, `bias_init`: as in `Linear`.
         - `key`: a PRNG key for the first weights.
 
         **Raises:** as `Linear`.
         """
         gate_key, up_key, down_key = split_key("GatedMLP", key, 3)
-        self.gate = Linear(size, width_size, use_bias, dtype, key=gate_key)
-        self.up = Linear(size, width_size, use_bias, dtype, key=up_key)
-        self.down = Linear(width_size, size, use_bias, dtype, key=down_key)
+        options: dict[str, Any] = {"use_bias": use_bias, "dtype": dtype}
+        options |= {"weight_init": weight_init, "bias_init": bias_init}
+        self.gate = Linear(size, width_size, **options, key=gate_key)
+        self.up = Linear(size, width_size, **options, key=up_key)
+        self.down = Linear(width_size, size, **options, key=down_key)
         self.activation = activation
 
     def __getstate__(self) -> dict[str, Any]:

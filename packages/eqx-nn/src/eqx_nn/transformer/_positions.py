@@ -13,6 +13,7 @@ from jaxtyping import Array, Inexact, PRNGKeyArray, Shaped
 from eqx_pytree import Module, field
 
 from .._init import checked_size
+from .._initial import Initializer, drawn_by
 from .._random import with_key
 from .._shapes import describe
 
@@ -56,7 +57,13 @@ class LearnedPositions(Module):
     weight: Inexact[Array, "length size"]
 
     def __init__(
-        self, length: int, size: int, dtype: DTypeLike | None = None, *, key: PRNGKeyArray
+        self,
+        length: int,
+        size: int,
+        dtype: DTypeLike | None = None,
+        *,
+        weight_init: Initializer | None = None,
+        key: PRNGKeyArray,
     ) -> None:
         """Draw the first vectors.
 
@@ -65,6 +72,8 @@ class LearnedPositions(Module):
         - `length`: how many positions there are.
         - `size`: of a vector.
         - `dtype`: of the vectors; float32 unless given (float64 in JAX's 64-bit mode).
+        - `weight_init`: a function `(key, shape, dtype) -> array` to draw them by, any of
+            `jax.nn.initializers`; its shape is `(length, size)`.
         - `key`: a PRNG key.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one.
@@ -73,10 +82,14 @@ class LearnedPositions(Module):
             checked_size("LearnedPositions", "length", length),
             checked_size("LearnedPositions", "size", size),
         )
-        kind = float if dtype is None else dtype
-        self.weight = 0.02 * with_key(
-            "LearnedPositions", key, lambda key: jax.random.normal(key, shape, kind)
-        )
+        kind, told = float if dtype is None else dtype, "`weight_init` of `LearnedPositions`"
+
+        def draw(key: Any) -> Array:
+            if weight_init is None:
+                return 0.02 * jax.random.normal(key, shape, kind)
+            return drawn_by(told, weight_init, key, shape, dtype)
+
+        self.weight = with_key("LearnedPositions", key, draw)
 
     @jax.named_scope("eqx.nn.LearnedPositions")
     def __call__(
