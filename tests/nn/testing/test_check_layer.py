@@ -50,6 +50,7 @@ LAYERS = {
     "GatedMLP": lambda: (nn.GatedMLP(3, 4, key=KEY), [x(3)]),
     "GroupNorm": lambda: (nn.GroupNorm(2, 4), [x(4, 3)]),
     "Identity": lambda: (nn.Identity(), [x(3)]),
+    "InstanceNorm": lambda: (nn.InstanceNorm(3), [x(3, 2, 4)]),
     "LSTMCell": lambda: (nn.LSTMCell(3, 2, key=KEY), [x(3), (x(2), x(2))]),
     "Lambda": lambda: (nn.Lambda(jnp.tanh), [x(3)]),
     "LayerNorm": lambda: (nn.LayerNorm(4), [x(4)]),
@@ -62,13 +63,17 @@ LAYERS = {
         [x(3, 4), x(5, 4), x(5, 4)],
     ),
     "PReLU": lambda: (nn.PReLU(), [x(6)]),
+    "PixelShuffle": lambda: (nn.PixelShuffle(2), [x(8, 2, 3)]),
+    "PixelUnshuffle": lambda: (nn.PixelUnshuffle(2), [x(2, 4, 2)]),
     "RMSNorm": lambda: (nn.RMSNorm(4), [x(4)]),
     "RotaryPositionalEmbedding": lambda: (nn.RotaryPositionalEmbedding(4), [x(5, 4)]),
     "ScaledRotaryEmbedding": lambda: (nn.ScaledRotaryEmbedding(4, factor=2.0), [x(5, 4)]),
     "Sequential": lambda: (nn.Sequential([linear(), nn.Lambda(jax.nn.relu)]), [x(3)]),
     "SinusoidalPositions": lambda: (nn.SinusoidalPositions(4), [x(5, 4)]),
     "SpectralNorm": spectral_norm,
+    "Stacked": lambda: (nn.Stacked(lambda key: nn.Linear(3, 3, key=key), 2, key=KEY), [x(3)]),
     "TransformerBlock": lambda: (nn.TransformerBlock(4, 2, width_size=4, key=KEY), [x(3, 4)]),
+    "Upsample": lambda: (nn.Upsample(2, mode="cubic"), [x(2, 3, 2)]),
     "WeightNorm": lambda: (nn.WeightNorm(linear()), [x(3)]),
 }
 
@@ -86,6 +91,7 @@ def test_every_kind_of_layer_is_here():
     others = {
         "AdaptiveMaxPool",
         "Cache",
+        "Keys",
         "Shared",
         "SharedNode",
         "State",

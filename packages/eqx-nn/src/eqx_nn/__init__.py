@@ -2,7 +2,7 @@
 
 from eqx_pytree import load_on_use
 
-from . import attention, convolutions, pools, stacked, torch, transformer
+from . import attention, convolutions, images, pools, stacked, torch, transformer
 from ._batch_norm import BatchNorm
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
@@ -21,6 +21,7 @@ from ._shared import Shared, SharedNode
 from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
 from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
+from .images import *  # noqa: F403 - the names in its `__all__`
 from .pools import *  # noqa: F403 - the names in its `__all__`
 from .stacked import *  # noqa: F403 - the names in its `__all__`
 from .torch import *  # noqa: F403 - the names in its `__all__`
@@ -57,6 +58,7 @@ __all__ = [
 ]
 __all__ += attention.__all__
 __all__ += convolutions.__all__
+__all__ += images.__all__
 __all__ += pools.__all__
 __all__ += stacked.__all__
 __all__ += torch.__all__

@@ -92,7 +92,7 @@ class LayerNorm(Module):
         **Raises:** `ValueError` for another shape; `AttributeError` if `x` is no array.
         """
         _check_shape("LayerNorm", x, self.shape)
-        y = _normalised(x, self.weight, self.bias, self.eps, centred=True)
+        y = normalised(x, self.weight, self.bias, self.eps, centred=True)
         return y if state is UNSET else (y, state)
 
 
@@ -154,7 +154,7 @@ class RMSNorm(Module):
         **Raises:** `ValueError` for another shape; `AttributeError` if `x` is no array.
         """
         _check_shape("RMSNorm", x, self.shape)
-        y = _normalised(x, self.weight, self.bias, self.eps, centred=False)
+        y = normalised(x, self.weight, self.bias, self.eps, centred=False)
         return y if state is UNSET else (y, state)
 
 
@@ -243,7 +243,7 @@ class GroupNorm(Module):
         if not shape or (shape[0] % self.groups if channels is None else shape[0] != channels):
             told = describe("GroupNorm", "x", x, (channels or self.groups, *shape[1:]))
             raise ValueError(told + for_channels(shape, channels))
-        y = _normalised(x, self.weight, self.bias, self.eps, groups=self.groups, centred=True)
+        y = normalised(x, self.weight, self.bias, self.eps, groups=self.groups, centred=True)
         return y if state is UNSET else (y, state)
 
 
@@ -261,7 +261,7 @@ def _check_shape(layer: str, x: Any, expected: tuple[int, ...]) -> None:
 
 
 @functools.partial(jax.jit, static_argnames=("centred", "groups"), inline=True)
-def _normalised(
+def normalised(
     x: Any, weight: Affine, bias: Affine, eps: Any, *, centred: bool, groups: int | None = None
 ) -> Array:
     """Scale all of `x`, or each group of its channels, to mean square one; then the affine map."""
