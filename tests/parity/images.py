@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+
+KEY = jax.random.PRNGKey(0)
+
 
 class Image(NamedTuple):
     """How both libraries build the layer, and the shape of the input."""
@@ -44,6 +48,12 @@ def images() -> dict[str, Image]:
             lambda nn: nn.PixelUnshuffle(2), lambda nn: nn.PixelUnshuffle(2), (2, 4, 6)
         ),
     }
+    for axes in (1, 2):
+        cases[f"DepthwiseConv, {axes}d"] = Image(
+            lambda nn, axes=axes: getattr(nn, f"Conv{axes}d")(3, 6, 2, groups=3),
+            lambda nn, axes=axes: nn.DepthwiseConv(axes, 3, 2, 2, key=KEY),
+            (3, *(4, 5)[:axes]),
+        )
     for axes in (1, 2, 3):
         name = f"InstanceNorm{axes}d"
         cases[name] = Image(
