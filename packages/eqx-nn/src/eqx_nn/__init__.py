@@ -4,6 +4,7 @@ from eqx_pytree import load_on_use
 
 from . import attention, convolutions, images, pools, stacked, torch, transformer
 from ._batch_norm import BatchNorm
+from ._batched import batched
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
 from ._embedding import Embedding
@@ -50,6 +51,7 @@ __all__ = [
     "StateIndex",
     "StatefulLayer",
     "WeightNorm",
+    "batched",
     "default_init",
     "delete_init_state",
     "inference_mode",
