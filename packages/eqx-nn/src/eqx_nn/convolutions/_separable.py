@@ -14,6 +14,7 @@ from eqx_pytree import Module, field
 from .._init import checked_size
 from .._initial import Initializer
 from .._random import split_key
+from .._spatial import DataFormat
 from ._conv import Conv, Padding
 
 
@@ -42,6 +43,7 @@ class DepthwiseConv(Conv):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights.
 
@@ -71,6 +73,7 @@ class DepthwiseConv(Conv):
             weight_init=weight_init,
             bias_init=bias_init,
             key=key,
+            data_format=data_format,
         )
 
 
@@ -107,6 +110,7 @@ class SeparableConv(Module):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights.
 
@@ -116,7 +120,7 @@ class SeparableConv(Module):
         - `multiplier`: how many channels there are between, for each of the input.
         - `kernel_size`, `stride`, `padding`, `dilation`, `padding_mode`: of the depthwise part.
         - `use_bias`, `bias_init`: of the pointwise part.
-        - `dtype`, `weight_init`: of both; see `Conv`.
+        - `dtype`, `weight_init`, `data_format`: of both; see `Conv`.
         - `key`: a PRNG key for the first weights, which is split.
 
         **Raises:** what `DepthwiseConv` and `Conv` raise.
@@ -136,6 +140,7 @@ class SeparableConv(Module):
             dtype=dtype,
             weight_init=weight_init,
             key=first,
+            data_format=data_format,
         )
         self.pointwise = Conv(
             num_spatial_dims,
@@ -147,6 +152,7 @@ class SeparableConv(Module):
             weight_init=weight_init,
             bias_init=bias_init,
             key=second,
+            data_format=data_format,
         )
 
     @jax.named_scope("eqx.nn.SeparableConv")
