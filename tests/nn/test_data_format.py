@@ -40,7 +40,32 @@ CONVOLUTIONS = {
     "DepthwiseConv": (conv(nn.DepthwiseConv, 1, 2, 2, 2), (2, 5)),
     "SeparableConv": (conv(nn.SeparableConv, 2, 2, 3, 2), (2, 3, 4)),
 }
-LAYERS = CONVOLUTIONS
+POOLS = {
+    "Pool": (lambda **more: nn.Pool(-jnp.inf, jax.lax.max, 1, 2, **more), (2, 5)),
+    "MaxPool1d": (lambda **more: nn.MaxPool1d(2, 2, use_ceil=True, **more), (2, 5)),
+    "MaxPool2d": (lambda **more: nn.MaxPool2d((3, 2), 2, ((1, 0), (0, 1)), **more), (2, 5, 4)),
+    "MaxPool3d": (lambda **more: nn.MaxPool3d(2, **more), (2, 2, 3, 4)),
+    "AvgPool1d": (lambda **more: nn.AvgPool1d(2, **more), (2, 5)),
+    "AvgPool2d": (lambda **more: nn.AvgPool2d(2, 2, **more), (2, 5, 4)),
+    "AvgPool3d": (lambda **more: nn.AvgPool3d(2, **more), (2, 2, 3, 4)),
+    "AdaptivePool": (lambda **more: nn.AdaptivePool((2, 3), 2, jnp.median, **more), (2, 4, 7)),
+    "AdaptiveAvgPool1d": (lambda **more: nn.AdaptiveAvgPool1d(2, **more), (3, 4)),
+    "AdaptiveAvgPool2d": (lambda **more: nn.AdaptiveAvgPool2d((2, 3), **more), (2, 4, 6)),
+    "AdaptiveAvgPool3d": (lambda **more: nn.AdaptiveAvgPool3d(2, **more), (2, 3, 4, 5)),
+    "AdaptiveMaxPool1d": (lambda **more: nn.AdaptiveMaxPool1d(2, **more), (3, 5)),
+    "AdaptiveMaxPool2d": (lambda **more: nn.AdaptiveMaxPool2d(2, **more), (2, 4, 6)),
+    "AdaptiveMaxPool3d": (lambda **more: nn.AdaptiveMaxPool3d(2, **more), (2, 3, 4, 5)),
+}
+NORMS = {
+    "GroupNorm": (lambda **more: nn.GroupNorm(2, 4, **more), (4, 3, 2)),
+    "GroupNorm without affine": (
+        lambda **more: nn.GroupNorm(2, channelwise_affine=False, **more),
+        (4, 3),
+    ),
+    "GroupNorm of a vector": (lambda **more: nn.GroupNorm(2, 4, **more), (4,)),
+    "InstanceNorm": (lambda **more: nn.InstanceNorm(3, **more), (3, 4, 2)),
+}
+LAYERS = CONVOLUTIONS | POOLS | NORMS
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -53,10 +78,14 @@ def test_results_and_gradients_are_those_with_the_axis_moved(name):
     expected, y = filter_jit(first)(image), filter_jit(last)(moved)
     assert y.dtype == expected.dtype
     np.testing.assert_allclose(np.moveaxis(y, -1, 0), expected, rtol=1e-5, atol=1e-5)
-    expected = filter_jit(filter_grad(lambda layer: (layer(image) ** 2).sum()))(first)
-    found = filter_jit(filter_grad(lambda layer: (layer(moved) ** 2).sum()))(last)
-    for mine, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    weights = np.cos(np.arange(expected.size)).reshape(expected.shape)
+    gradient = filter_jit(filter_grad(lambda it, by: (it[0](it[1]) * by).sum()))
+    *expected, by_image = jax.tree.leaves(gradient((first, jnp.asarray(image)), weights))
+    by = np.moveaxis(weights, 0, -1)
+    *found, by_moved = jax.tree.leaves(gradient((last, jnp.asarray(moved)), by))
+    for mine, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.moveaxis(by_moved, -1, 0), by_image, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -83,6 +112,48 @@ def test_shapes_are_told_in_the_order_of_the_layer():
         layer(x(5, 4))
     with pytest.raises(ValueError, match=r"are the first axis, put them last: `jax\.numpy\."):
         layer(x(2, 5, 4))
+
+
+@pytest.mark.parametrize("cls", [nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d])
+def test_shapes_of_pools_are_told_in_their_order(cls):
+    kind = ValueError if cls is nn.AdaptiveMaxPool2d else AssertionError
+    with pytest.raises(kind, match=r"`x` of shape \(dim_1, dim_2, channels\), got shape \(5, 4\)"):
+        cls(2, **LAST)(x(5, 4))
+
+
+def test_shapes_of_norms_are_told_in_their_order():
+    for layer in (nn.GroupNorm(2, 4, **LAST), nn.InstanceNorm(4, **LAST)):
+        with pytest.raises(ValueError, match=r"`x` of shape \(4, 3, 4\), got shape \(4, 3, 2\)"):
+            layer(x(4, 3, 2))
+        with pytest.raises(ValueError, match="are the first axis, put them last"):
+            layer(x(4, 3, 2))
+    with pytest.raises(ValueError, match=r"`x` of shape \(dim_1, \.\.\., 4\), got shape \(4,\)"):
+        layer(x(4))
+
+
+@pytest.mark.parametrize("mode", ["ema", "batch"])
+@pytest.mark.parametrize("inference", [False, True])
+def test_batch_norm(mode, inference):
+    def run(xs, **more):
+        make = nn.make_with_state(nn.BatchNorm)
+        layer, state = make(3, "batch", mode=mode, **more)
+        call = jax.vmap(layer, axis_name="batch", in_axes=(0, None), out_axes=(0, None))
+        _, state = call(xs, state)
+        return (call(xs + 1, state) if not inference else still(layer, xs, state))[0], state
+
+    def still(layer, xs, state):
+        return jax.vmap(lambda x: layer(x, state, inference=True)[0])(xs), state
+
+    xs = x(4, 3, 2, 5)
+    expected, state = run(xs)
+    found, moved = run(np.moveaxis(xs, 1, -1), **LAST)
+    np.testing.assert_allclose(np.moveaxis(found, -1, 1), expected, rtol=1e-5, atol=1e-5)
+    for mine, other in zip(jax.tree.leaves(moved), jax.tree.leaves(state), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+    with pytest.raises(TypeError, match=r"`x` of shape \(3, 2, 3\).*the first axis, put them last"):
+        nn.BatchNorm(3, "batch", mode=mode, **LAST)(xs[0, :, :, :1].repeat(2, -1), state)
+    with pytest.raises(ValueError, match="`BatchNorm` takes as `data_format`"):
+        nn.BatchNorm(3, "batch", mode=mode, data_format="NHWC")
 
 
 def test_one_convolution_without_transpositions():

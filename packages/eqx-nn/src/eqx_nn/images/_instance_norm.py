@@ -14,6 +14,7 @@ from eqx_pytree import Module, field
 from .._init import checked_size
 from .._norm import normalised
 from .._shapes import describe, for_channels, shape_of
+from .._spatial import DataFormat, checked_format, is_last, spatial, with_channels
 from .._unset import UNSET
 
 
@@ -36,6 +37,7 @@ class InstanceNorm(Module):
     channelwise_affine: bool = field(static=True)
     weight: Inexact[Array, " channels"] | None
     bias: Inexact[Array, " channels"] | None
+    data_format: DataFormat = field(static=True, default="channels_first", init=False, repr=False)
 
     def __init__(
         self,
@@ -43,6 +45,8 @@ class InstanceNorm(Module):
         eps: float = 1e-5,
         channelwise_affine: bool = True,
         dtype: DTypeLike | None = None,
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Make the first weight and bias.
 
@@ -53,23 +57,24 @@ class InstanceNorm(Module):
         - `channelwise_affine`: whether to have weight and bias. (PyTorch's `InstanceNorm2d` has
             none unless asked for.)
         - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode).
+        - `data_format`: `"channels_first"`, or `"channels_last"` for an input of shape
+            `(dim_1, ..., channels)`.
 
         **Raises:** `TypeError` for a number of channels that is no integer, `ValueError` for one
-        below 1.
+        below 1 and for another `data_format`.
         """
         self.channels = checked_size("InstanceNorm", "channels", channels)
         if self.channels == 0:
             message = "`InstanceNorm` needs at least one channel, got `channels=0`."
             raise ValueError(message)
         self.eps = eps
+        self.data_format = checked_format("InstanceNorm", data_format)
         self.channelwise_affine = channelwise_affine
         self.weight = jnp.ones((self.channels,), dtype) if channelwise_affine else None
         self.bias = jnp.zeros((self.channels,), dtype) if channelwise_affine else None
 
     @jax.named_scope("eqx.nn.InstanceNorm")
-    def __call__(
-        self, x: Shaped[ArrayLike, "channels ..."], state: Any = UNSET, *, key: Any = None
-    ) -> Any:
+    def __call__(self, x: Shaped[ArrayLike, ...], state: Any = UNSET, *, key: Any = None) -> Any:
         """Normalise an array of shape `(channels, dim_1, ...)`, with one spatial axis or more.
 
         The result has the shape and the dtype of `x`, or float32 where `x` is of integers; the
@@ -79,17 +84,22 @@ class InstanceNorm(Module):
         **Raises:** `ValueError` for another number of channels and for an input without spatial
         axes; `AttributeError` if `x` is no array.
         """
-        shape = shape_of(x)
+        shape, last = shape_of(x), is_last(self)
         if shape is None:
             raise AttributeError(describe("InstanceNorm", "x", x, (self.channels,)))
         if len(shape) < 2:
+            expected = (
+                f"(dim_1, ..., {self.channels})" if last else f"({self.channels}, dim_1, ...)"
+            )
             message = (
-                f"`InstanceNorm` expects `x` of shape ({self.channels}, dim_1, ...), got shape "
-                f"{shape}: it has no spatial axis to take a mean over."
+                f"`InstanceNorm` expects `x` of shape {expected}, got shape {shape}: it has no "
+                "spatial axis to take a mean over."
             )
             raise ValueError(message)
-        if shape[0] != self.channels:
-            told = describe("InstanceNorm", "x", x, (self.channels, *shape[1:]))
-            raise ValueError(told + for_channels(shape, self.channels))
-        y = normalised(x, self.weight, self.bias, self.eps, groups=self.channels, centred=True)
+        if shape[-1 if last else 0] != self.channels:
+            others = spatial(shape, last=last)
+            told = describe("InstanceNorm", "x", x, with_channels(self.channels, others, last=last))
+            raise ValueError(told + for_channels(shape, self.channels, last=last))
+        options = {"groups": self.channels, "centred": True, "last": last}
+        y = normalised(x, self.weight, self.bias, self.eps, **options)
         return y if state is UNSET else (y, state)
