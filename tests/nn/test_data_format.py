@@ -65,7 +65,13 @@ NORMS = {
     "GroupNorm of a vector": (lambda **more: nn.GroupNorm(2, 4, **more), (4,)),
     "InstanceNorm": (lambda **more: nn.InstanceNorm(3, **more), (3, 4, 2)),
 }
-LAYERS = CONVOLUTIONS | POOLS | NORMS
+IMAGES = {
+    "PixelShuffle": (lambda **more: nn.PixelShuffle((2, 1), **more), (4, 2, 3)),
+    "PixelUnshuffle": (lambda **more: nn.PixelUnshuffle((2, 1), **more), (2, 2, 3)),
+    "Upsample": (lambda **more: nn.Upsample(2, **more), (2, 2, 3)),
+    "Upsample, linear": (lambda **more: nn.Upsample(size=(3, 5), mode="linear", **more), (2, 2, 3)),
+}
+LAYERS = CONVOLUTIONS | POOLS | NORMS | IMAGES
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -119,6 +125,14 @@ def test_shapes_of_pools_are_told_in_their_order(cls):
     kind = ValueError if cls is nn.AdaptiveMaxPool2d else AssertionError
     with pytest.raises(kind, match=r"`x` of shape \(dim_1, dim_2, channels\), got shape \(5, 4\)"):
         cls(2, **LAST)(x(5, 4))
+
+
+@pytest.mark.parametrize("layer", [make(**LAST) for make, _ in IMAGES.values()], ids=list(IMAGES))
+def test_shapes_of_images_are_told_in_their_order(layer):
+    with pytest.raises(
+        ValueError, match=r"`x` of shape \(dim_1, dim_2, channels\), got shape \(5, 4\)"
+    ):
+        layer(x(5, 4))
 
 
 def test_shapes_of_norms_are_told_in_their_order():

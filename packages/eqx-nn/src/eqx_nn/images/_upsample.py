@@ -16,7 +16,14 @@ from jaxtyping import Array, ArrayLike, Shaped
 from eqx_pytree import Module, field
 
 from .._init import at_least_float32, checked_size
-from .._spatial import per_axis, wrong_rank
+from .._spatial import (
+    DataFormat,
+    checked_format,
+    is_last,
+    per_axis,
+    spatial,
+    wrong_rank,
+)
 
 MODES = ("nearest", "linear", "cubic")
 CUBIC = -0.75
@@ -48,6 +55,7 @@ class Upsample(Module):
     size: tuple[int, ...] | None = field(static=True)
     mode: Literal["nearest", "linear", "cubic"] = field(static=True)
     align_corners: bool = field(static=True)
+    data_format: DataFormat = field(static=True, default="channels_first", init=False, repr=False)
 
     def __init__(
         self,
@@ -57,6 +65,7 @@ class Upsample(Module):
         mode: Literal["nearest", "linear", "cubic"] = "nearest",
         align_corners: bool = False,
         num_spatial_dims: int = 2,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Say how large the result is.
 
@@ -67,11 +76,13 @@ class Upsample(Module):
         - `mode`: `"nearest"`, `"linear"` or `"cubic"`.
         - `align_corners`: whether the centres of first and last elements stay where they are; not
             for `"nearest"`.
-        - `num_spatial_dims`: how many axes follow that of channels.
+        - `num_spatial_dims`: how many axes there are besides that of channels.
+        - `data_format`: `"channels_first"`, or `"channels_last"` for input and result of shape
+            `(dim_1, ..., dim_N, channels)`.
 
         **Raises:** `ValueError` unless one of `scale` and `size` is given, for a scale that is not
-        positive, for a size below 1, for a wrong number of them, for another `mode` and for
-        `align_corners` with `"nearest"`; `TypeError` for what is no number.
+        positive, for a size below 1, for a wrong number of them, for another `mode` or
+        `data_format` and for `align_corners` with `"nearest"`; `TypeError` for what is no number.
         """
         axes = self.num_spatial_dims = checked_size(
             "Upsample", "num_spatial_dims", num_spatial_dims
@@ -94,11 +105,10 @@ class Upsample(Module):
             )
             raise ValueError(message)
         self.mode, self.align_corners = mode, align_corners
+        self.data_format = checked_format("Upsample", data_format)
 
     @jax.named_scope("eqx.nn.Upsample")
-    def __call__(
-        self, x: Shaped[ArrayLike, "channels ..."], *, key: Any = None
-    ) -> Shaped[Array, "channels ..."]:
+    def __call__(self, x: Shaped[ArrayLike, ...], *, key: Any = None) -> Shaped[Array, ...]:
         """Resize one example.
 
         `x` has shape `(channels, dim_1, ..., dim_N)`; the result has shape
@@ -110,18 +120,20 @@ class Upsample(Module):
         **Raises:** `ValueError` for an input of another rank and where an axis has, or would get,
         no elements; `AttributeError` for one that is no array.
         """
-        if getattr(x, "ndim", None) != self.num_spatial_dims + 1:
-            raise wrong_rank("Upsample", x, "channels", self.num_spatial_dims, ValueError)
-        ratios = self._ratios(x.shape[1:])
-        if min((*x.shape[1:], *(out for out, _ in ratios)), default=1) < 1:
+        axes, last = self.num_spatial_dims, is_last(self)
+        if getattr(x, "ndim", None) != axes + 1:
+            raise wrong_rank("Upsample", x, "channels", axes, ValueError, last=last)
+        sizes = spatial(x.shape, last=last)
+        ratios = self._ratios(sizes)
+        if min((*sizes, *(out for out, _ in ratios)), default=1) < 1:
             message = (
                 f"`Upsample` cannot make an image of the sizes {tuple(out for out, _ in ratios)} "
                 f"from `x` of shape {x.shape}: an axis has no elements."
             )
             raise ValueError(message)
         if self.mode == "nearest":
-            return _nearest(x, ratios)
-        return _interpolated(x, ratios, self.mode == "cubic", self.align_corners)
+            return _nearest(x, ratios, last)
+        return _interpolated(x, ratios, self.mode == "cubic", self.align_corners, last)
 
     def _ratios(self, sizes: tuple[int, ...]) -> tuple[Ratio, ...]:
         if self.size is not None:
@@ -146,10 +158,10 @@ def _checked_scale(scale: Any, axes: int) -> tuple[float, ...]:
     return found
 
 
-@functools.partial(jax.jit, static_argnums=1, inline=True)
-def _nearest(x: Any, ratios: tuple[Ratio, ...]) -> Array:
+@functools.partial(jax.jit, static_argnums=(1, 2), inline=True)
+def _nearest(x: Any, ratios: tuple[Ratio, ...], last: bool) -> Array:
     x = jnp.asarray(x)
-    for axis, (out, scale) in enumerate(ratios, start=1):
+    for axis, (out, scale) in enumerate(ratios, start=0 if last else 1):
         size = x.shape[axis]
         if out % size == 0 and scale in (None, out // size):
             x = _repeated(x, axis, out // size)
@@ -175,11 +187,13 @@ def _taken(x: Array, places: np.ndarray, axis: int) -> Array:
     return at.get(mode="promise_in_bounds", indices_are_sorted=True)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3), inline=True)
-def _interpolated(x: Any, ratios: tuple[Ratio, ...], cubic: bool, align_corners: bool) -> Array:
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4), inline=True)
+def _interpolated(
+    x: Any, ratios: tuple[Ratio, ...], cubic: bool, align_corners: bool, last: bool
+) -> Array:
     x = jnp.asarray(x)
     y = x.astype(at_least_float32(x.dtype))
-    for axis, (out, scale) in enumerate(ratios, start=1):
+    for axis, (out, scale) in enumerate(ratios, start=0 if last else 1):
         size, rest = y.shape[axis], y.ndim - axis - 1
         terms = []
         for places, weights in _taps(size, out, scale, cubic, align_corners):
