@@ -179,6 +179,17 @@ TOPICS: dict[str, dict[str, Row]] = {
         ),
         "stacked_gradient": Row("gradient of 12 stacked blocks, over a tuple's", "", 1.1, ""),
     },
+    "images": {
+        f"last_{name}": Row(f"{title} with channels last, over first", "", 1.2, "", full=True)
+        for name, title in {
+            "conv": "Conv2d, 32 to 64 channels, 16 images of 32x32",
+            "conv_gradient": "gradient of that Conv2d",
+            "pool": "MaxPool2d, 2x2, 32 channels",
+            "pool_gradient": "gradient of that MaxPool2d",
+            "norm": "GroupNorm, 8 groups of 4",
+            "norm_gradient": "gradient of that GroupNorm",
+        }.items()
+    },
     "transforms": {
         **_eager_and_traced("grad", "grad of a 9-layer MLP"),
         **_eager_and_traced("vmap", "vmap of it"),
