@@ -180,7 +180,7 @@ TOPICS: dict[str, dict[str, Row]] = {
         "stacked_gradient": Row("gradient of 12 stacked blocks, over a tuple's", "", 1.1, ""),
     },
     "images": {
-        f"last_{name}": Row(f"{title} with channels last, over first", "", 1.2, "", full=True)
+        f"last_{name}": Row(f"{title} with channels last, over first", "", 1.5, "", full=True)
         for name, title in {
             "conv": "Conv2d, 32 to 64 channels, 16 images of 32x32",
             "conv_gradient": "gradient of that Conv2d",
