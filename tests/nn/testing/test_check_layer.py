@@ -68,6 +68,7 @@ LAYERS = {
     "Sequential": lambda: (nn.Sequential([linear(), nn.Lambda(jax.nn.relu)]), [x(3)]),
     "SinusoidalPositions": lambda: (nn.SinusoidalPositions(4), [x(5, 4)]),
     "SpectralNorm": spectral_norm,
+    "Stacked": lambda: (nn.Stacked(lambda key: nn.Linear(3, 3, key=key), 2, key=KEY), [x(3)]),
     "TransformerBlock": lambda: (nn.TransformerBlock(4, 2, width_size=4, key=KEY), [x(3, 4)]),
     "WeightNorm": lambda: (nn.WeightNorm(linear()), [x(3)]),
 }
@@ -86,6 +87,7 @@ def test_every_kind_of_layer_is_here():
     others = {
         "AdaptiveMaxPool",
         "Cache",
+        "Keys",
         "Shared",
         "SharedNode",
         "State",
