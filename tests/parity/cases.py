@@ -15,6 +15,8 @@ import numpy as np
 from eqx_nn import dot_product_attention, inference_mode, make_with_state
 from eqx_pytree import Module
 
+from .images import images
+
 KEY = jax.random.PRNGKey(0)
 
 
@@ -431,4 +433,8 @@ CASES: dict[str, Case] = {
     **wrapped(),
     **cells(),
     **compositions(),
+    **{
+        name: Case(it.theirs, it.ours, (it.shape,), call_theirs=batched)
+        for name, it in images().items()
+    },
 }

@@ -153,7 +153,7 @@ class TestFields:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_arguments(self, kind):
-        names = ["kernel_size", "stride", "padding", "use_ceil"]
+        names = ["kernel_size", "stride", "padding", "use_ceil", "data_format"]
         assert list(inspect.signature(kind).parameters) == names
         assert kind(2).num_spatial_dims == int(kind.__name__[-2])
 

@@ -2,8 +2,9 @@
 
 from eqx_pytree import load_on_use
 
-from . import attention, convolutions, pools, stacked, torch, transformer
+from . import attention, convolutions, images, pools, stacked, torch, transformer
 from ._batch_norm import BatchNorm
+from ._batched import batched
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
 from ._embedding import Embedding
@@ -21,6 +22,7 @@ from ._shared import Shared, SharedNode
 from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
 from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
+from .images import *  # noqa: F403 - the names in its `__all__`
 from .pools import *  # noqa: F403 - the names in its `__all__`
 from .stacked import *  # noqa: F403 - the names in its `__all__`
 from .torch import *  # noqa: F403 - the names in its `__all__`
@@ -49,6 +51,7 @@ __all__ = [
     "StateIndex",
     "StatefulLayer",
     "WeightNorm",
+    "batched",
     "default_init",
     "delete_init_state",
     "inference_mode",
@@ -57,6 +60,7 @@ __all__ = [
 ]
 __all__ += attention.__all__
 __all__ += convolutions.__all__
+__all__ += images.__all__
 __all__ += pools.__all__
 __all__ += stacked.__all__
 __all__ += torch.__all__

@@ -18,6 +18,7 @@ from ._entries import check_entry
 from ._flag import known
 from ._init import at_least_float32, checked_size
 from ._shapes import describe, for_channels, shape_of
+from ._spatial import DataFormat, checked_format, is_last, spatial, with_channels
 from ._state import State, StatefulLayer, StateIndex
 
 Statistics = tuple[Inexact[Array, " channels"], Inexact[Array, " channels"]]
@@ -69,6 +70,7 @@ class BatchNorm(StatefulLayer):
     channelwise_affine: bool = field(static=True)
     momentum: float = field(static=True)
     mode: Literal["ema", "batch"] = field(static=True)
+    data_format: DataFormat = field(static=True, default="channels_first", init=False, repr=False)
 
     def __init__(
         self,
@@ -80,6 +82,8 @@ class BatchNorm(StatefulLayer):
         inference: bool = False,
         dtype: DTypeLike | None = None,
         mode: Literal["ema", "batch", "legacy"] = "legacy",
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Make the first weight, bias and statistics.
 
@@ -94,9 +98,11 @@ class BatchNorm(StatefulLayer):
         - `dtype`: of weight, bias and statistics; float32 unless given (float64 in JAX's 64-bit
             mode).
         - `mode`: `"batch"` or `"ema"`. Not given, it is `"ema"`, with a warning.
+        - `data_format`: `"channels_first"`, or `"channels_last"` for an input of shape
+            `(..., input_size)`.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one and
-        for another `mode`.
+        for another `mode` or `data_format`.
         """
         if mode == "legacy":
             mode = "ema"
@@ -110,6 +116,7 @@ class BatchNorm(StatefulLayer):
             message = f"`BatchNorm` needs `mode` to be 'ema' or 'batch'; got {mode!r}."
             raise ValueError(message)
         self.mode = mode
+        self.data_format = checked_format("BatchNorm", data_format)
         self.input_size = checked_size("BatchNorm", "input_size", input_size)
         self.axis_name = axis_name
         self.eps = eps
@@ -132,15 +139,16 @@ class BatchNorm(StatefulLayer):
     @jax.named_scope("eqx.nn.BatchNorm")
     def __call__(
         self,
-        x: Shaped[Array, "input_size ..."],
+        x: Shaped[Array, ...],
         state: State,
         *,
         key: Any = None,
         inference: Bool[ArrayLike, ""] | None = None,
-    ) -> tuple[Inexact[Array, "input_size ..."], State]:
+    ) -> tuple[Inexact[Array, ...], State]:
         """Normalise one example of a batch; return it and the new state.
 
-        `x` has shape `(input_size, ...)`, and so has the result, in the dtype that `x`, the
+        `x` has shape `(input_size, ...)`, or `(..., input_size)` with
+        `data_format="channels_last"`, and so has the result, in the dtype that `x`, the
         statistics and the weight promote to. The new state is the same for every example:
         `out_axes=(0, None)`. `inference` takes the place of the flag of the layer, and `key` is
         ignored.
@@ -150,9 +158,10 @@ class BatchNorm(StatefulLayer):
         lost an axis; and what `State` raises. (Without `in_axes`, JAX refuses the call before
         it gets here: the count of batches has no axis to map.)
         """
-        shape = shape_of(x) or ()
-        if shape[:1] != (self.input_size,):
-            told = describe("BatchNorm", "x", x, (self.input_size, *shape[1:]))
+        shape, last = shape_of(x) or (), is_last(self)
+        if (shape[-1:] if last else shape[:1]) != (self.input_size,):
+            others = spatial(shape, last=last)
+            told = describe("BatchNorm", "x", x, with_channels(self.input_size, others, last=last))
             raise TypeError(told + self._cure(shape))
         count_index, running_index = self._indices()
         count, running = state.get(count_index), state.get(running_index)
@@ -170,7 +179,8 @@ class BatchNorm(StatefulLayer):
             state = state.set(count_index, jnp.array(False) if is_ema else count + 1)
             state = state.set(running_index, moved)
         dtype = running[0].dtype
-        return _normalised(x, statistics, self.weight, self.bias, self.eps, dtype), state
+        y = _normalised(x, statistics, self.weight, self.bias, self.eps, dtype, last)
+        return y, state
 
     def _indices(self) -> tuple[StateIndex, StateIndex]:
         """Of whether, or how many, batches were seen, and of the running statistics."""
@@ -185,14 +195,14 @@ class BatchNorm(StatefulLayer):
 
     def _cure(self, shape: tuple[int, ...]) -> str:
         """What to do with an input that has its channels at another place than the first."""
-        if shape[1:2] == (self.input_size,):
+        if not is_last(self) and shape[1:2] == (self.input_size,):
             return f" A layer acts on one example; for a batch use `{self._vmap()}(x, state)`."
-        return for_channels(shape, self.input_size)
+        return for_channels(shape, self.input_size, last=is_last(self))
 
     def _of_batch(self, x: Any) -> Statistics:
         axes = tuple(self.axis_name) if isinstance(self.axis_name, list) else self.axis_name
         try:
-            return _mean_and_variance(x, axes)
+            return _mean_and_variance(x, axes, is_last(self))
         except NameError as error:
             told, *_ = str(error).split(" To fix this")  # by `jax.shard_map`, says JAX
             message = (
@@ -203,14 +213,14 @@ class BatchNorm(StatefulLayer):
             raise NameError(message) from None
 
 
-@functools.partial(jax.jit, static_argnums=1, inline=True)
-def _mean_and_variance(x: Any, axis_name: Any) -> Statistics:
-    """Of each channel, over the batch and all axes of an example but the first."""
+@functools.partial(jax.jit, static_argnums=(1, 2), inline=True)
+def _mean_and_variance(x: Any, axis_name: Any, last: bool) -> Statistics:
+    """Of each channel, over the batch and all axes of an example but that of the channels."""
     x = jnp.asarray(x)
     x = x.astype(at_least_float32(x.dtype))
-    axes = tuple(range(1, x.ndim))
+    axes = spatial(tuple(range(x.ndim)), last=last)
     mean = lax.pmean(jnp.mean(x, axes), axis_name)
-    deviation = x - _per_channel(mean, x)
+    deviation = x - _per_channel(mean, x, last)
     square = jnp.real(deviation * jnp.conj(deviation))
     return mean, lax.pmean(jnp.mean(square, axes), axis_name)
 
@@ -239,9 +249,9 @@ def _corrected(running: Statistics, count: Any, momentum: Any) -> Statistics:
     return corrected(running[0]), corrected(running[1])
 
 
-@functools.partial(jax.jit, static_argnums=5, inline=True)
+@functools.partial(jax.jit, static_argnums=(5, 6), inline=True)
 def _normalised(
-    x: Any, statistics: Statistics, weight: Any, bias: Any, eps: Any, dtype: Any
+    x: Any, statistics: Statistics, weight: Any, bias: Any, eps: Any, dtype: Any, last: bool
 ) -> Array:
     """Of the dtype that `x`, the weight and `dtype`, that of the running statistics, promote to."""
     x = jnp.asarray(x)
@@ -249,11 +259,12 @@ def _normalised(
         dtype = jnp.result_type(x.dtype, dtype, *([] if weight is None else [weight.dtype]))
     wide = at_least_float32(dtype)
     x, mean, var = (it.astype(wide) for it in (x, *statistics))
-    y = (x - _per_channel(mean, x)) * _per_channel(lax.rsqrt(var + eps), x)
+    y = (x - _per_channel(mean, x, last)) * _per_channel(lax.rsqrt(var + eps), x, last)
     if weight is not None:
-        y = y * _per_channel(weight.astype(wide), x) + _per_channel(bias.astype(wide), x)
+        weight, bias = (_per_channel(it.astype(wide), x, last) for it in (weight, bias))
+        y = y * weight + bias
     return y.astype(dtype)
 
 
-def _per_channel(values: Array, x: Array) -> Array:
-    return values.reshape(-1, *[1] * (x.ndim - 1))
+def _per_channel(values: Array, x: Array, last: bool) -> Array:
+    return values if last else values.reshape(-1, *[1] * (x.ndim - 1))

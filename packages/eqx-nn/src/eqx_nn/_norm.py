@@ -19,6 +19,7 @@ from eqx_pytree import Module, field, warn_user
 
 from ._init import at_least_float32, checked_size
 from ._shapes import describe, for_channels, shape_of
+from ._spatial import DataFormat, checked_format, is_last, spatial, with_channels
 from ._unset import UNSET
 
 Affine = Inexact[Array, "..."] | None
@@ -92,7 +93,7 @@ class LayerNorm(Module):
         **Raises:** `ValueError` for another shape; `AttributeError` if `x` is no array.
         """
         _check_shape("LayerNorm", x, self.shape)
-        y = _normalised(x, self.weight, self.bias, self.eps, centred=True)
+        y = normalised(x, self.weight, self.bias, self.eps, centred=True)
         return y if state is UNSET else (y, state)
 
 
@@ -154,7 +155,7 @@ class RMSNorm(Module):
         **Raises:** `ValueError` for another shape; `AttributeError` if `x` is no array.
         """
         _check_shape("RMSNorm", x, self.shape)
-        y = _normalised(x, self.weight, self.bias, self.eps, centred=False)
+        y = normalised(x, self.weight, self.bias, self.eps, centred=False)
         return y if state is UNSET else (y, state)
 
 
@@ -178,6 +179,7 @@ class GroupNorm(Module):
     channelwise_affine: bool = field(static=True)
     weight: Affine
     bias: Affine
+    data_format: DataFormat = field(static=True, default="channels_first", init=False, repr=False)
 
     def __init__(
         self,
@@ -186,6 +188,8 @@ class GroupNorm(Module):
         eps: float = 1e-5,
         channelwise_affine: bool = True,
         dtype: DTypeLike | None = None,
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Make the first weight and bias.
 
@@ -196,9 +200,12 @@ class GroupNorm(Module):
         - `eps`: added to the variance.
         - `channelwise_affine`: whether to have weight and bias.
         - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode).
+        - `data_format`: `"channels_first"`, or `"channels_last"` for an input of shape
+            `(..., channels)`.
 
         **Raises:** `TypeError` for a size that is no integer; `ValueError` for a negative one,
-        for no groups, if `groups` does not divide `channels`, and if `channels` are needed.
+        for no groups, if `groups` does not divide `channels`, if `channels` are needed, and for
+        another `data_format`.
         """
         self.groups = checked_size("GroupNorm", "groups", groups)
         self.channels = None
@@ -211,6 +218,7 @@ class GroupNorm(Module):
             )
             raise ValueError(message)
         self.eps = eps
+        self.data_format = checked_format("GroupNorm", data_format)
         self.channelwise_affine = channelwise_affine
         self.weight = self.bias = None
         if channelwise_affine:
@@ -224,10 +232,8 @@ class GroupNorm(Module):
             self.bias = jnp.zeros((self.channels,), dtype)
 
     @jax.named_scope("eqx.nn.GroupNorm")
-    def __call__(
-        self, x: Shaped[ArrayLike, "channels ..."], state: Any = UNSET, *, key: Any = None
-    ) -> Any:
-        """Normalise an array of shape `(channels, ...)`.
+    def __call__(self, x: Shaped[ArrayLike, ...], state: Any = UNSET, *, key: Any = None) -> Any:
+        """Normalise an array of shape `(channels, ...)`, or `(..., channels)` where that is asked.
 
         The result has the shape and the dtype of `x`, or float32 where `x` is of integers; the
         computation is done in at least float32. With a `state` it is the pair of that and the
@@ -239,11 +245,15 @@ class GroupNorm(Module):
         shape = shape_of(x)
         if shape is None:
             raise AttributeError(describe("GroupNorm", "x", x, (self.channels or self.groups,)))
-        channels = None if self.weight is None else self.channels
-        if not shape or (shape[0] % self.groups if channels is None else shape[0] != channels):
-            told = describe("GroupNorm", "x", x, (channels or self.groups, *shape[1:]))
-            raise ValueError(told + for_channels(shape, channels))
-        y = _normalised(x, self.weight, self.bias, self.eps, groups=self.groups, centred=True)
+        channels, last = None if self.weight is None else self.channels, is_last(self)
+        found = shape[-1 if last else 0] if shape else 0
+        if not shape or (found % self.groups if channels is None else found != channels):
+            others = spatial(shape, last=last)
+            expected = with_channels(channels or self.groups, others, last=last)
+            told = describe("GroupNorm", "x", x, expected)
+            raise ValueError(told + for_channels(shape, channels, last=last))
+        options = {"groups": self.groups, "centred": True, "last": last}
+        y = normalised(x, self.weight, self.bias, self.eps, **options)
         return y if state is UNSET else (y, state)
 
 
@@ -260,15 +270,27 @@ def _check_shape(layer: str, x: Any, expected: tuple[int, ...]) -> None:
         raise kind(describe(layer, "x", x, expected))
 
 
-@functools.partial(jax.jit, static_argnames=("centred", "groups"), inline=True)
-def _normalised(
-    x: Any, weight: Affine, bias: Affine, eps: Any, *, centred: bool, groups: int | None = None
+@functools.partial(jax.jit, static_argnames=("centred", "groups", "last"), inline=True)
+def normalised(
+    x: Any,
+    weight: Affine,
+    bias: Affine,
+    eps: Any,
+    *,
+    centred: bool,
+    groups: int | None = None,
+    last: bool = False,
 ) -> Array:
-    """Scale all of `x`, or each group of its channels, to mean square one; then the affine map."""
+    """Scale all of `x`, or each group of its channels, to mean square one; then the affine map.
+
+    The channels are the first axis, or the last one.
+    """
     x = jnp.asarray(x)
     y = x.astype(at_least_float32(x.dtype))
-    axes = None if groups is None else 1
-    if groups is not None:
+    axes: Any = None if groups is None else 1
+    if groups is not None and last:
+        y, axes = y.reshape(-1, groups, x.shape[-1] // groups), (0, 2)
+    elif groups is not None:
         y = y.reshape(groups, -1)
         channelwise = (-1, *[1] * (x.ndim - 1))
         weight, bias = (it if it is None else it.reshape(channelwise) for it in (weight, bias))

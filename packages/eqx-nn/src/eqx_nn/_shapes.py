@@ -63,8 +63,12 @@ def for_a_batch(axes: int = 1) -> str:
     return f" A layer acts on one example; for {along} use `{vmapped}`."
 
 
-def for_channels(shape: Shape, channels: int | None) -> str:
-    """Say how to call a layer on what may have its `channels` in another place than the first."""
+def for_channels(shape: Shape, channels: int | None, *, last: bool = False) -> str:
+    """Say how to call a layer on what may have its `channels` in another place than the layer."""
+    if last:
+        if channels is None or len(shape) < 2 or shape[-1] == channels or shape[0] != channels:
+            return ""
+        return " If the channels are the first axis, put them last: `jax.numpy.moveaxis(x, 0, -1)`."
     if channels is None or len(shape) < 2 or shape[0] == channels:
         return ""
     if shape[1] == channels:

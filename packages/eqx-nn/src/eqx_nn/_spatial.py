@@ -1,18 +1,46 @@
 """What convolutions and pools share: numbers along each axis, and inputs of the wrong rank.
 
-Knows no layer. A layer acts on one example of shape `(channels, dim_1, ..., dim_N)`.
+Knows no layer. A layer acts on one example of shape `(channels, dim_1, ..., dim_N)`, or with
+`data_format="channels_last"` of shape `(dim_1, ..., dim_N, channels)`.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ._shapes import for_a_batch, shape_of
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
+DataFormat = Literal["channels_first", "channels_last"]
+
+
+def checked_format(layer: str, data_format: Any) -> DataFormat:
+    """Return where a layer has its channels. **Raises** `ValueError` for anything else."""
+    if data_format in ("channels_first", "channels_last"):
+        return data_format
+    message = (
+        f'`{layer}` takes as `data_format` `"channels_first"` or `"channels_last"`, got '
+        f"{data_format!r}."
+    )
+    raise ValueError(message)
+
+
+def is_last(layer: Any) -> bool:
+    """Whether the channels of a layer are the last axis."""
+    return layer.data_format == "channels_last"
+
+
+def spatial(values: Sequence[Any], *, last: bool) -> Any:
+    """Of what there is for each axis of an example, that of the spatial axes."""
+    return values[:-1] if last else values[1:]
+
+
+def with_channels(channels: Any, values: Sequence[Any], *, last: bool) -> tuple[Any, ...]:
+    """What there is for each axis of an example: that of the channels, and of the spatial axes."""
+    return (*values, channels) if last else (channels, *values)
 
 
 def per_axis(
@@ -95,13 +123,19 @@ def _pair(element: Any) -> tuple[int, int] | None:
 
 
 def wrong_rank(
-    layer: str, x: Any, channels: int | str, axes: int, kind: type[Exception]
+    layer: str,
+    x: Any,
+    channels: int | str,
+    axes: int,
+    kind: type[Exception],
+    *,
+    last: bool = False,
 ) -> Exception:
     """Say that `x` has not one axis of channels and `axes` spatial ones; of type `kind`.
 
     What is no array has no rank: then the error is an `AttributeError`.
     """
-    expected = describe_shape(channels, axes)
+    expected = describe_shape(channels, axes, last=last)
     shape = getattr(x, "shape", None)
     if shape is None:
         return AttributeError(
@@ -112,11 +146,13 @@ def wrong_rank(
     if len(shape) > axes + 1:
         told += for_a_batch(len(shape) - axes - 1)
     elif len(shape) == axes:
-        told += " If the axis of channels is missing, add it with `x[None]`."
+        added = "x[..., None]" if last else "x[None]"
+        told += f" If the axis of channels is missing, add it with `{added}`."
     return kind(told)
 
 
-def describe_shape(channels: int | str, axes: int) -> str:
+def describe_shape(channels: int | str, axes: int, *, last: bool = False) -> str:
     """The shape of an input, with names for what may have any size."""
-    dims = [str(channels), *(f"dim_{axis}" for axis in range(1, axes + 1))]
+    sizes = [f"dim_{axis}" for axis in range(1, axes + 1)]
+    dims = with_channels(str(channels), sizes, last=last)
     return f"({dims[0]},)" if axes == 0 else f"({', '.join(dims)})"

@@ -18,7 +18,18 @@ from .._init import checked_size
 from .._initial import Initializer, Layout, first_bias, first_weight
 from .._random import split_key
 from .._shapes import for_channels
-from .._spatial import Pairs, describe_shape, pad_pairs, per_axis, wrong_rank
+from .._spatial import (
+    DataFormat,
+    Pairs,
+    checked_format,
+    describe_shape,
+    is_last,
+    pad_pairs,
+    per_axis,
+    spatial,
+    with_channels,
+    wrong_rank,
+)
 from ._convolve import Plan, convolve
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
@@ -56,6 +67,7 @@ class Conv(Module):
     groups: int = field(static=True)
     use_bias: bool = field(static=True)
     padding_mode: str = field(static=True)
+    data_format: DataFormat = field(static=True, default="channels_first", init=False, repr=False)
 
     def __init__(
         self,
@@ -74,6 +86,7 @@ class Conv(Module):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights.
 
@@ -98,11 +111,13 @@ class Conv(Module):
             shape that these expect, `(*kernel_size, in_channels // groups, out_channels //
             groups)`; the bias's with `(out_channels,)`.
         - `key`: a PRNG key for the first weights.
+        - `data_format`: `"channels_first"`, or `"channels_last"` for input and result of shape
+            `(dim_1, ..., dim_N, channels)`; the weights are the same.
 
         **Raises:** `TypeError` for a size that is no integer, and `ValueError` for one below its
-        least value, for a wrong number of sizes, for another `padding` or `padding_mode`, for
-        `groups` that do not divide the channels, and for a `dtype` that is neither floating nor
-        complex.
+        least value, for a wrong number of sizes, for another `padding`, `padding_mode` or
+        `data_format`, for `groups` that do not divide the channels, and for a `dtype` that is
+        neither floating nor complex.
         """
         name = type(self).__name__
         axes = self.num_spatial_dims = checked_size(name, "num_spatial_dims", num_spatial_dims)
@@ -115,6 +130,7 @@ class Conv(Module):
         self.padding = checked_padding(name, padding, axes)
         self.padding_mode = checked_mode(name, padding_mode)
         self.use_bias = use_bias
+        self.data_format = checked_format(name, data_format)
         self.weight, self.bias = first_values(self, weight_init, bias_init, dtype, key)
 
     @property
@@ -129,8 +145,8 @@ class Conv(Module):
 
         `x` has shape `(in_channels, dim_1, ..., dim_N)` and the dtype of `weight`; the result has
         shape `(out_channels, out_1, ..., out_N)` and the same dtype, with
-        `out = (dim + before + after - dilation * (kernel - 1) - 1) // stride + 1`. `key` is
-        ignored.
+        `out = (dim + before + after - dilation * (kernel - 1) - 1) // stride + 1`. With
+        `data_format="channels_last"` the channels are the last axis of both. `key` is ignored.
 
         **Raises:** `ValueError` for an input of another rank or another number of channels,
         `TypeError` for one of another dtype, and `AttributeError` for one that is no array.
@@ -140,7 +156,7 @@ class Conv(Module):
         if self.padding_mode != "ZEROS":
             x, padding = self._padded(x), "VALID"
         ones = (1,) * self.num_spatial_dims
-        plan = Plan(self.stride, padding, ones, self.dilation, self.groups)
+        plan = Plan(self.stride, padding, ones, self.dilation, self.groups, is_last(self))
         return convolved(self, x, plan)
 
     def _padded(self, x: Any) -> Any:
@@ -150,7 +166,8 @@ class Conv(Module):
             extents = [
                 (k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)
             ]
-            pairs = lax.padtype_to_pads(x.shape[1:], extents, self.stride, pairs)
+            sizes = spatial(x.shape, last=is_last(self))
+            pairs = lax.padtype_to_pads(sizes, extents, self.stride, pairs)
         return pad_with(self, x, pairs)
 
 
@@ -224,13 +241,14 @@ def check_rank(layer: Any, x: Any) -> None:
     """Refuse an input that has not as many axes as the layer asks for."""
     if getattr(x, "ndim", None) != layer.num_spatial_dims + 1:
         name, axes = type(layer).__name__, layer.num_spatial_dims
-        raise wrong_rank(name, x, layer.in_channels, axes, ValueError)
+        raise wrong_rank(name, x, layer.in_channels, axes, ValueError, last=is_last(layer))
 
 
 def pad_with(layer: Any, x: Any, pairs: Any) -> Any:
     """Pad the spatial axes by copies of the input."""
     try:
-        return jnp.pad(x, ((0, 0), *pairs), mode=MODES[layer.padding_mode])
+        pairs_of_all = with_channels((0, 0), pairs, last=is_last(layer))
+        return jnp.pad(x, pairs_of_all, mode=MODES[layer.padding_mode])
     except ValueError as error:
         if min(map(min, pairs)) >= 0:
             raise
@@ -253,10 +271,11 @@ def convolved(layer: Any, x: Any, plan: Plan) -> Array:
 def _explained(layer: Any, x: Any, error: Exception) -> Exception:
     name, weight = type(layer).__name__, layer.weight
     channels = getattr(weight, "shape", (0, 0))[1] * layer.groups
-    if isinstance(error, ValueError) and x.shape[0] != channels:
-        expected = describe_shape(channels, layer.num_spatial_dims)
+    last = is_last(layer)
+    if isinstance(error, ValueError) and x.shape[-1 if last else 0] != channels:
+        expected = describe_shape(channels, layer.num_spatial_dims, last=last)
         told = f"`{name}` expects `x` of shape {expected}, got shape {x.shape}."
-        return ValueError(told + for_channels(x.shape, channels))
+        return ValueError(told + for_channels(x.shape, channels, last=last))
     if isinstance(error, TypeError) and x.dtype != getattr(weight, "dtype", x.dtype):
         return TypeError(
             f"`{name}` expects `x` of the dtype of its `weight`, {weight.dtype}, got {x.dtype}. "

@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
 from .._initial import Initializer
+from .._spatial import DataFormat
 from ._conv import Conv, Padding
 
 
@@ -30,6 +31,7 @@ class Conv1d(Conv):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights: the arguments, and what is raised, are those of `Conv`."""
         super().__init__(
@@ -47,6 +49,7 @@ class Conv1d(Conv):
             weight_init=weight_init,
             bias_init=bias_init,
             key=key,
+            data_format=data_format,
         )
 
 
@@ -69,6 +72,7 @@ class Conv2d(Conv):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights: the arguments, and what is raised, are those of `Conv`."""
         super().__init__(
@@ -86,6 +90,7 @@ class Conv2d(Conv):
             weight_init=weight_init,
             bias_init=bias_init,
             key=key,
+            data_format=data_format,
         )
 
 
@@ -108,6 +113,7 @@ class Conv3d(Conv):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights: the arguments, and what is raised, are those of `Conv`."""
         super().__init__(
@@ -125,4 +131,5 @@ class Conv3d(Conv):
             weight_init=weight_init,
             bias_init=bias_init,
             key=key,
+            data_format=data_format,
         )

@@ -13,7 +13,7 @@ from eqx_pytree import Module, field
 
 from .._init import checked_size
 from .._initial import Initializer, Layout
-from .._spatial import Pairs, per_axis
+from .._spatial import DataFormat, Pairs, checked_format, is_last, per_axis
 from ._conv import (
     Padding,
     check_rank,
@@ -58,6 +58,7 @@ class ConvTranspose(Module):
     groups: int = field(static=True)
     use_bias: bool = field(static=True)
     padding_mode: str = field(static=True)
+    data_format: DataFormat = field(static=True, default="channels_first", init=False, repr=False)
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class ConvTranspose(Module):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights.
 
@@ -102,12 +104,14 @@ class ConvTranspose(Module):
             shape that these expect, `(*kernel_size, in_channels // groups, out_channels //
             groups)`; the bias's with `(out_channels,)`.
         - `key`: a PRNG key for the first weights.
+        - `data_format`: `"channels_first"`, or `"channels_last"` for input and result of shape
+            `(dim_1, ..., dim_N, channels)`; the weights are the same.
 
         **Raises:** `TypeError` for a size that is no integer; `ValueError` for one below its least
         value, for a wrong number of sizes, for an `output_padding` that is not below `stride`, for
-        another `padding` or `padding_mode`, for `groups` that do not divide the channels, and for
-        a `dtype` that is neither floating nor complex; `NotImplementedError` for the other padding
-        modes of `Conv`.
+        another `padding`, `padding_mode` or `data_format`, for `groups` that do not divide the
+        channels, and for a `dtype` that is neither floating nor complex; `NotImplementedError` for
+        the other padding modes of `Conv`.
         """
         name = type(self).__name__
         axes = self.num_spatial_dims = checked_size(name, "num_spatial_dims", num_spatial_dims)
@@ -122,6 +126,7 @@ class ConvTranspose(Module):
         self.padding_mode = checked_mode(name, padding_mode)
         self._check_output()
         self.use_bias = use_bias
+        self.data_format = checked_format(name, data_format)
         self.weight, self.bias = first_values(self, weight_init, bias_init, dtype, key)
 
     def _check_output(self) -> None:
@@ -157,7 +162,8 @@ class ConvTranspose(Module):
         `x` has shape `(in_channels, dim_1, ..., dim_N)` and the dtype of `weight`; the result has
         shape `(out_channels, out_1, ..., out_N)` and the same dtype, with
         `out = (dim - 1) * stride - before - after + dilation * (kernel - 1) + output_padding + 1`,
-        or `dim * stride - output_padding` for `"SAME"`. `key` is ignored.
+        or `dim * stride - output_padding` for `"SAME"`. With `data_format="channels_last"` the
+        channels are the last axis of both. `key` is ignored.
 
         **Raises:** `ValueError` for an input of another rank or another number of channels,
         `TypeError` for one of another dtype, and `AttributeError` for one that is no array.
@@ -173,9 +179,8 @@ class ConvTranspose(Module):
             ]
             x = pad_with(self, x, copies)
         ones = (1,) * self.num_spatial_dims
-        return convolved(
-            self, x, Plan(ones, tuple(padding), self.stride, self.dilation, self.groups)
-        )
+        plan = Plan(ones, tuple(padding), self.stride, self.dilation, self.groups, is_last(self))
+        return convolved(self, x, plan)
 
     def _pairs(self) -> Sequence[tuple[int, int]]:
         """What to put around the input, in units of the output."""

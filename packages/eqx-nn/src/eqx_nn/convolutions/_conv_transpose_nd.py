@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
 from .._initial import Initializer
+from .._spatial import DataFormat
 from ._conv import Padding
 from ._conv_transpose import ConvTranspose
 
@@ -32,6 +33,7 @@ class ConvTranspose1d(ConvTranspose):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights: arguments, and what is raised, are as in `ConvTranspose`."""
         super().__init__(
@@ -50,6 +52,7 @@ class ConvTranspose1d(ConvTranspose):
             weight_init=weight_init,
             bias_init=bias_init,
             key=key,
+            data_format=data_format,
         )
 
 
@@ -73,6 +76,7 @@ class ConvTranspose2d(ConvTranspose):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights: arguments, and what is raised, are as in `ConvTranspose`."""
         super().__init__(
@@ -91,6 +95,7 @@ class ConvTranspose2d(ConvTranspose):
             weight_init=weight_init,
             bias_init=bias_init,
             key=key,
+            data_format=data_format,
         )
 
 
@@ -114,6 +119,7 @@ class ConvTranspose3d(ConvTranspose):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         key: PRNGKeyArray,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Draw the first weights: arguments, and what is raised, are as in `ConvTranspose`."""
         super().__init__(
@@ -132,4 +138,5 @@ class ConvTranspose3d(ConvTranspose):
             weight_init=weight_init,
             bias_init=bias_init,
             key=key,
+            data_format=data_format,
         )

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from .._spatial import Pairs
+from .._spatial import Pairs, spatial
 
 MAX_SPLIT_GROUPS = 4
 
@@ -32,22 +32,31 @@ class Plan(NamedTuple):
     lhs_dilation: tuple[int, ...]
     rhs_dilation: tuple[int, ...]
     groups: int
+    last: bool = False
+    """Whether the channels of input and result are the last axis."""
 
 
 @functools.partial(jax.jit, static_argnums=3)
 def convolve(x: Array, weight: Array, bias: Array | None, plan: Plan) -> Array:
-    """Convolve one example of shape `(channels, dim_1, ..., dim_N)`, and add the bias."""
+    """Convolve one example of shape `(channels, dim_1, ..., dim_N)`, and add the bias.
+
+    With `plan.last` example and result have the channels as the last axis.
+    """
     lhs = lax.expand_dims(x, (0,))
     if jax.default_backend() != "cpu":
         y = _plain(lhs, weight, plan)
     elif 1 < plan.groups <= MAX_SPLIT_GROUPS and x.ndim <= 3:
         y = _split(lhs, weight, plan)
     elif x.ndim > 3 and max(plan.lhs_dilation) > 1 and _can_shuffle(x, weight, plan):
-        y = _shuffled(lhs, weight, plan)
+        first = jnp.moveaxis(lhs, -1, 1) if plan.last else lhs
+        y = _shuffled(first, weight, plan)
+        y = jnp.moveaxis(y, 1, -1) if plan.last else y
     else:
         y = _plain(lhs, weight, plan)
     y = lax.squeeze(y, (0,))
-    return y if bias is None else y + bias
+    if bias is None:
+        return y
+    return y + (jnp.reshape(bias, -1) if plan.last else bias)
 
 
 def _plain(lhs: Array, weight: Array, plan: Plan) -> Array:
@@ -58,22 +67,31 @@ def _plain(lhs: Array, weight: Array, plan: Plan) -> Array:
         plan.padding,
         plan.lhs_dilation,
         plan.rhs_dilation,
-        feature_group_count=plan.groups,
+        _axes(lhs.ndim) if plan.last else None,
+        plan.groups,
     )
+
+
+def _axes(ndim: int) -> lax.ConvDimensionNumbers:
+    """The channels last, of kernels outputs and inputs first."""
+    example, kernel = (0, ndim - 1, *range(1, ndim - 1)), tuple(range(ndim))
+    return lax.ConvDimensionNumbers(example, kernel, example)
 
 
 def _split(lhs: Array, weight: Array, plan: Plan) -> Array:
     """One convolution for each group of channels."""
     count, one = plan.groups, plan._replace(groups=1)
-    inputs = lax.split(lhs, (lhs.shape[1] // count,) * count, axis=1)
+    axis = lhs.ndim - 1 if plan.last else 1
+    inputs = lax.split(lhs, (lhs.shape[axis] // count,) * count, axis=axis)
     weights = lax.split(weight, (weight.shape[0] // count,) * count, axis=0)
     parts = [_plain(part, kernel, one) for part, kernel in zip(inputs, weights, strict=True)]
-    return lax.concatenate(parts, 1)
+    return lax.concatenate(parts, axis)
 
 
 def _can_shuffle(x: Array, weight: Array, plan: Plan) -> bool:
     """Whether there is something to compute, and padding takes nothing away."""
-    sizes = (*x.shape[1:], *_out_sizes(x.shape[1:], weight.shape[2:], plan))
+    inner = spatial(x.shape, last=plan.last)
+    sizes = (*inner, *_out_sizes(inner, weight.shape[2:], plan))
     return min(sizes) > 0 and min(map(min, plan.padding)) >= 0
 
 

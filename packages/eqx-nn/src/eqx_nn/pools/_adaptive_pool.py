@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Shaped
 from eqx_pytree import Module, field
 
 from .._init import checked_size
-from .._spatial import per_axis, wrong_rank
+from .._spatial import DataFormat, checked_format, is_last, per_axis, spatial, wrong_rank
 
 BY_AXIS: tuple[Any, ...] = (jnp.mean, jnp.max, jnp.min, jnp.sum)
 
@@ -28,12 +28,15 @@ class AdaptivePool(Module):
 
     target_shape: tuple[int, ...] = field(static=True)
     operation: Callable[[Array], Array]
+    data_format: DataFormat = field(static=True, default="channels_first", init=False, repr=False)
 
     def __init__(
         self,
         target_shape: int | Sequence[int],
         num_spatial_dims: int,
         operation: Callable[[Array], Array],
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Say how to pool.
 
@@ -43,24 +46,26 @@ class AdaptivePool(Module):
         - `num_spatial_dims`: how many axes follow that of channels.
         - `operation`: a function from a vector of any size to a scalar, as `jax.numpy.mean`. It is
             called under `jax.vmap`.
+        - `data_format`: `"channels_first"`, or `"channels_last"` for input and result of shape
+            `(dim_1, ..., dim_N, channels)`.
 
-        **Raises:** `ValueError` for a `target_shape` of another form and for a size below 1,
-        `TypeError` for elements and for a `num_spatial_dims` that are no integers.
+        **Raises:** `ValueError` for a `target_shape` of another form, for a size below 1 and for
+        another `data_format`, `TypeError` for elements and for a `num_spatial_dims` that are no
+        integers.
         """
         name = type(self).__name__
         axes = checked_size(name, "num_spatial_dims", num_spatial_dims)
         self.target_shape = per_axis(name, "target_shape", target_shape, axes, refusal=ValueError)
         self.operation = operation
+        self.data_format = checked_format(name, data_format)
 
     @jax.named_scope("eqx.nn.AdaptivePool")
-    def __call__(
-        self, x: Shaped[ArrayLike, "channels ..."], *, key: Any = None
-    ) -> Shaped[Array, "channels ..."]:
+    def __call__(self, x: Shaped[ArrayLike, ...], *, key: Any = None) -> Shaped[Array, ...]:
         """Pool one example.
 
         `x` has shape `(channels, dim_1, ..., dim_N)`, each size at least that of the target; the
-        result has shape `(channels, *target_shape)` and the dtype that `operation` gives. `key` is
-        ignored.
+        result has shape `(channels, *target_shape)` and the dtype that `operation` gives. With
+        `data_format="channels_last"` the channels are the last axis of both. `key` is ignored.
 
         **Raises:** `ValueError` for an input of another rank, `AttributeError` for one that is no
         array, `ZeroDivisionError` for an axis that is shorter than its target, and `TypeError` for
@@ -69,26 +74,28 @@ class AdaptivePool(Module):
         return self._pooled(x)
 
     def _pooled(self, x: Any) -> Array:
-        target, operation = self.target_shape, self.operation
+        target, operation, last = self.target_shape, self.operation, is_last(self)
         if getattr(x, "ndim", None) != len(target) + 1:
-            raise wrong_rank(type(self).__name__, x, "channels", len(target), ValueError)
-        sizes = x.shape[1:]
+            name, axes = type(self).__name__, len(target)
+            raise wrong_rank(name, x, "channels", axes, ValueError, last=last)
+        sizes = spatial(x.shape, last=last)
         if any(size < wanted for size, wanted in zip(sizes, target, strict=True)):
             raise ZeroDivisionError(_too_small(type(self).__name__, x.shape, target))
         by_axis = any(operation is known for known in BY_AXIS)
         if by_axis and not any(size % wanted for size, wanted in zip(sizes, target, strict=True)):
-            return _evenly(x, target, operation)
-        for axis, wanted in enumerate(target, start=1):
+            return _evenly(x, target, operation, last)
+        for axis, wanted in enumerate(target, start=0 if last else 1):
             x = _along(x, axis, wanted, operation if by_axis else _vectors(self))
         return x
 
 
-def _evenly(x: Any, target: tuple[int, ...], operation: Callable[..., Array]) -> Array:
+def _evenly(x: Any, target: tuple[int, ...], operation: Callable[..., Array], last: bool) -> Array:
     """Reduce all axes at once, whose windows are all equally long."""
-    shape = [x.shape[0]]
-    for size, wanted in zip(x.shape[1:], target, strict=True):
+    shape: list[int] = [] if last else [x.shape[0]]
+    for size, wanted in zip(spatial(x.shape, last=last), target, strict=True):
         shape += [wanted, size // wanted]
-    windows = tuple(range(2, len(shape), 2))
+    windows = tuple(range(1 if last else 2, len(shape), 2))
+    shape += [x.shape[-1]] if last else []
     return operation(jnp.reshape(x, shape), axis=windows)
 
 
@@ -140,46 +147,76 @@ def _too_small(name: str, shape: tuple[int, ...], target: tuple[int, ...]) -> st
 class AdaptiveAvgPool1d(AdaptivePool):
     """The mean of each window along one axis, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: int | Sequence[int]) -> None:
+    def __init__(
+        self,
+        target_shape: int | Sequence[int],
+        *,
+        data_format: DataFormat = "channels_first",
+    ) -> None:
         """Say the `target_shape`, and raise, as `AdaptivePool` does."""
-        super().__init__(target_shape, 1, jnp.mean)
+        super().__init__(target_shape, 1, jnp.mean, data_format=data_format)
 
 
 class AdaptiveAvgPool2d(AdaptivePool):
     """The mean of each window along two axes, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: int | Sequence[int]) -> None:
+    def __init__(
+        self,
+        target_shape: int | Sequence[int],
+        *,
+        data_format: DataFormat = "channels_first",
+    ) -> None:
         """Say the `target_shape`, and raise, as `AdaptivePool` does."""
-        super().__init__(target_shape, 2, jnp.mean)
+        super().__init__(target_shape, 2, jnp.mean, data_format=data_format)
 
 
 class AdaptiveAvgPool3d(AdaptivePool):
     """The mean of each window along three axes, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: int | Sequence[int]) -> None:
+    def __init__(
+        self,
+        target_shape: int | Sequence[int],
+        *,
+        data_format: DataFormat = "channels_first",
+    ) -> None:
         """Say the `target_shape`, and raise, as `AdaptivePool` does."""
-        super().__init__(target_shape, 3, jnp.mean)
+        super().__init__(target_shape, 3, jnp.mean, data_format=data_format)
 
 
 class AdaptiveMaxPool1d(AdaptivePool):
     """The largest element of each window along one axis, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: int | Sequence[int]) -> None:
+    def __init__(
+        self,
+        target_shape: int | Sequence[int],
+        *,
+        data_format: DataFormat = "channels_first",
+    ) -> None:
         """Say the `target_shape`, and raise, as `AdaptivePool` does."""
-        super().__init__(target_shape, 1, jnp.max)
+        super().__init__(target_shape, 1, jnp.max, data_format=data_format)
 
 
 class AdaptiveMaxPool2d(AdaptivePool):
     """The largest element of each window along two axes, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: int | Sequence[int]) -> None:
+    def __init__(
+        self,
+        target_shape: int | Sequence[int],
+        *,
+        data_format: DataFormat = "channels_first",
+    ) -> None:
         """Say the `target_shape`, and raise, as `AdaptivePool` does."""
-        super().__init__(target_shape, 2, jnp.max)
+        super().__init__(target_shape, 2, jnp.max, data_format=data_format)
 
 
 class AdaptiveMaxPool3d(AdaptivePool):
     """The largest element of each window along three axes, for a result of `target_shape`."""
 
-    def __init__(self, target_shape: int | Sequence[int]) -> None:
+    def __init__(
+        self,
+        target_shape: int | Sequence[int],
+        *,
+        data_format: DataFormat = "channels_first",
+    ) -> None:
         """Say the `target_shape`, and raise, as `AdaptivePool` does."""
-        super().__init__(target_shape, 3, jnp.max)
+        super().__init__(target_shape, 3, jnp.max, data_format=data_format)

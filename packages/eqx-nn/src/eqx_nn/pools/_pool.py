@@ -13,7 +13,17 @@ from jaxtyping import Array, ArrayLike, Shaped
 from eqx_pytree import Module, field
 
 from .._init import checked_size
-from .._spatial import Pairs, pad_pairs, per_axis, wrong_rank
+from .._spatial import (
+    DataFormat,
+    Pairs,
+    checked_format,
+    is_last,
+    pad_pairs,
+    per_axis,
+    spatial,
+    with_channels,
+    wrong_rank,
+)
 
 Padding = int | Sequence[int] | Sequence[tuple[int, int]]
 
@@ -37,6 +47,7 @@ class Pool(Module):
     stride: tuple[int, ...] = field(static=True)
     padding: tuple[tuple[int, int], ...] = field(static=True)
     use_ceil: bool = field(static=True)
+    data_format: DataFormat = field(static=True, default="channels_first", init=False, repr=False)
 
     def __init__(
         self,
@@ -47,6 +58,8 @@ class Pool(Module):
         stride: int | Sequence[int] = 1,
         padding: Padding = 0,
         use_ceil: bool = False,
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Say how to pool.
 
@@ -61,10 +74,12 @@ class Pool(Module):
         - `padding`: how many `init` to put at both ends of each axis: one integer, or for each
             axis an integer or a pair `(before, after)`. Negative padding takes elements away.
         - `use_ceil`: whether to round the number of windows up instead of down.
+        - `data_format`: `"channels_first"`, or `"channels_last"` for input and result of shape
+            `(dim_1, ..., dim_N, channels)`.
 
         **Raises:** `ValueError` for a `kernel_size`, a `stride` or a `padding` of another form and
-        for a size below 1, and `TypeError` for elements and for a `num_spatial_dims` that are no
-        integers.
+        for a size below 1, for another `data_format`, and `TypeError` for elements and for a
+        `num_spatial_dims` that are no integers.
         """
         name = type(self).__name__
         axes = self.num_spatial_dims = checked_size(name, "num_spatial_dims", num_spatial_dims)
@@ -73,16 +88,16 @@ class Pool(Module):
         self.stride = per_axis(name, "stride", stride, axes, refusal=ValueError)
         self.padding = pad_pairs(name, padding, axes)
         self.use_ceil = use_ceil
+        self.data_format = checked_format(name, data_format)
 
     @jax.named_scope("eqx.nn.Pool")
-    def __call__(
-        self, x: Shaped[ArrayLike, "channels ..."], *, key: Any = None
-    ) -> Shaped[Array, "channels ..."]:
+    def __call__(self, x: Shaped[ArrayLike, ...], *, key: Any = None) -> Shaped[Array, ...]:
         """Pool one example.
 
         `x` has shape `(channels, dim_1, ..., dim_N)`; the result has shape
         `(channels, out_1, ..., out_N)` with `out = (dim + before + after - kernel) // stride + 1`,
-        rounded up instead of down if `use_ceil`. `key` is ignored.
+        rounded up instead of down if `use_ceil`. With `data_format="channels_last"` the channels
+        are the last axis of both. `key` is ignored.
 
         **Raises:** `AssertionError` for an input of another rank, `AttributeError` for one that is
         no array, and `RuntimeError` where padding, with what `use_ceil` adds, is larger than the
@@ -93,10 +108,12 @@ class Pool(Module):
 
 def reduced(pool: Pool, x: Any) -> Array:
     """The reduction of each window."""
+    last = is_last(pool)
     if getattr(x, "ndim", None) != pool.num_spatial_dims + 1:
         name = type(pool).__name__
-        raise wrong_rank(name, x, "channels", pool.num_spatial_dims, AssertionError)
-    padding = _with_ceil(pool, x.shape[1:]) if pool.use_ceil else pool.padding
+        raise wrong_rank(name, x, "channels", pool.num_spatial_dims, AssertionError, last=last)
+    sizes = spatial(x.shape, last=last)
+    padding = _with_ceil(pool, sizes) if pool.use_ceil else pool.padding
     for axis, ((before, after), size) in enumerate(zip(padding, pool.kernel_size, strict=True)):
         if before > size or after > size:
             raise RuntimeError(_too_much(pool, axis, padding[axis]))
@@ -104,9 +121,9 @@ def reduced(pool: Pool, x: Any) -> Array:
         jnp.asarray(x),
         pool.init,
         pool.operation,
-        (1, *pool.kernel_size),
-        (1, *pool.stride),
-        ((0, 0), *padding),
+        with_channels(1, pool.kernel_size, last=last),
+        with_channels(1, pool.stride, last=last),
+        with_channels((0, 0), padding, last=last),
     )
 
 

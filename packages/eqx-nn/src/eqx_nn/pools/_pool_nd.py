@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Inexact, Shaped
 
+from .._spatial import DataFormat
 from ._pool import Padding, Pool, reduced
 
 
@@ -18,9 +19,7 @@ class _AvgPool(Pool):
     """What the pools of means share."""
 
     @jax.named_scope("eqx.nn.AvgPool")
-    def __call__(
-        self, x: Shaped[ArrayLike, "channels ..."], *, key: Any = None
-    ) -> Inexact[Array, "channels ..."]:
+    def __call__(self, x: Shaped[ArrayLike, ...], *, key: Any = None) -> Inexact[Array, ...]:
         """Pool one example of shape `(channels, dim_1, ..., dim_N)`, as `Pool` does.
 
         The mean is over the whole window: padding counts as zeros. The result is inexact: that of
@@ -43,9 +42,13 @@ class AvgPool1d(_AvgPool):
         stride: int | Sequence[int] = 1,
         padding: Padding = 0,
         use_ceil: bool = False,
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Say how to pool: the arguments, and what is raised, are those of `Pool`."""
-        super().__init__(0, lax.add, 1, kernel_size, stride, padding, use_ceil)
+        super().__init__(
+            0, lax.add, 1, kernel_size, stride, padding, use_ceil, data_format=data_format
+        )
 
 
 class AvgPool2d(_AvgPool):
@@ -57,9 +60,13 @@ class AvgPool2d(_AvgPool):
         stride: int | Sequence[int] = 1,
         padding: Padding = 0,
         use_ceil: bool = False,
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Say how to pool: the arguments, and what is raised, are those of `Pool`."""
-        super().__init__(0, lax.add, 2, kernel_size, stride, padding, use_ceil)
+        super().__init__(
+            0, lax.add, 2, kernel_size, stride, padding, use_ceil, data_format=data_format
+        )
 
 
 class AvgPool3d(_AvgPool):
@@ -71,9 +78,13 @@ class AvgPool3d(_AvgPool):
         stride: int | Sequence[int] = 1,
         padding: Padding = 0,
         use_ceil: bool = False,
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Say how to pool: the arguments, and what is raised, are those of `Pool`."""
-        super().__init__(0, lax.add, 3, kernel_size, stride, padding, use_ceil)
+        super().__init__(
+            0, lax.add, 3, kernel_size, stride, padding, use_ceil, data_format=data_format
+        )
 
 
 class MaxPool1d(Pool):
@@ -91,9 +102,13 @@ class MaxPool1d(Pool):
         stride: int | Sequence[int] = 1,
         padding: Padding = 0,
         use_ceil: bool = False,
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Say how to pool: the arguments, and what is raised, are those of `Pool`."""
-        super().__init__(-jnp.inf, lax.max, 1, kernel_size, stride, padding, use_ceil)
+        super().__init__(
+            -jnp.inf, lax.max, 1, kernel_size, stride, padding, use_ceil, data_format=data_format
+        )
 
 
 class MaxPool2d(Pool):
@@ -105,9 +120,13 @@ class MaxPool2d(Pool):
         stride: int | Sequence[int] = 1,
         padding: Padding = 0,
         use_ceil: bool = False,
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Say how to pool: the arguments, and what is raised, are those of `Pool`."""
-        super().__init__(-jnp.inf, lax.max, 2, kernel_size, stride, padding, use_ceil)
+        super().__init__(
+            -jnp.inf, lax.max, 2, kernel_size, stride, padding, use_ceil, data_format=data_format
+        )
 
 
 class MaxPool3d(Pool):
@@ -119,6 +138,10 @@ class MaxPool3d(Pool):
         stride: int | Sequence[int] = 1,
         padding: Padding = 0,
         use_ceil: bool = False,
+        *,
+        data_format: DataFormat = "channels_first",
     ) -> None:
         """Say how to pool: the arguments, and what is raised, are those of `Pool`."""
-        super().__init__(-jnp.inf, lax.max, 3, kernel_size, stride, padding, use_ceil)
+        super().__init__(
+            -jnp.inf, lax.max, 3, kernel_size, stride, padding, use_ceil, data_format=data_format
+        )
