@@ -184,8 +184,8 @@ def test_eqx_filter_has_no_special_case_for_modules(sources):
         for node in ast.walk(source.tree):
             is_module = dotted(node, aliases) in {"eqx_pytree.Module", "eqx_pytree._module.Module"}
             assert not is_module or node in allowed, (
-                f"{source.label}:{node.lineno} uses `Module` other than as a base; eqx-filter works "
-                "on PyTrees of any kind"
+                f"{source.label}:{node.lineno} uses `Module` other than as a base; eqx-filter "
+                "works on PyTrees of any kind"
             )
 
 

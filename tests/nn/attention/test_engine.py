@@ -132,6 +132,19 @@ class TestWays:
         assert dot_product_attention(Q, K, V, key=raw, **options).shape == (ROWS, 3)
 
 
+def test_long_sequences_go_block_by_block_and_sooner_where_blocks_are_skipped():
+    def goes_by_blocks(length, **options):
+        q = jax.ShapeDtypeStruct((length, 2, 4), jnp.float32)
+        attend = lambda q: dot_product_attention(q, q, q, **options)  # noqa: E731
+        return " attention[" in str(jax.make_jaxpr(attend)(q))
+
+    assert goes_by_blocks(1024)
+    assert not goes_by_blocks(1023)
+    assert goes_by_blocks(512, is_causal=True)
+    assert goes_by_blocks(512, window=3)
+    assert not goes_by_blocks(511, window=3)
+
+
 class TestMultihead:
     def test_options_are_those_of_the_function(self):
         layer, x = MultiheadAttention(2, 8, key=KEY), normal(0, ROWS, 8)

@@ -323,8 +323,19 @@ class TestErrors:
             nn.Stacked.of(blocks())(X, each={"shift": jnp.ones(4)})
 
     def test_a_block_that_changes_the_shape_is_told(self):
-        with pytest.raises(TypeError, match="carry"):
-            nn.Stacked.of([nn.Linear(3, 4, key=KEY)] * 2)(jnp.ones(3))
+        layers = nn.Stacked.of([nn.Linear(3, 4, key=KEY)] * 2)
+        with pytest.raises(
+            TypeError, match=r"`Linear` was given float32\[3\] and gave float32\[4\]"
+        ):
+            layers(jnp.ones(3))
+        with pytest.raises(TypeError, match=r"was given int32\[3, 6\] and gave float32\[3, 6\]"):
+            nn.Stacked.of(blocks())(X.astype(int))
+
+    def test_make_and_until(self):
+        with pytest.raises(TypeError, match="`make` of `Stacked` is a function of a key"):
+            nn.Stacked([nn.Identity()], 2, key=KEY)
+        with pytest.raises(TypeError, match=r"by a bool of shape \(\); it gave one of shape"):
+            nn.Stacked.of(blocks())(X, until=lambda y: y > 0)
 
     def test_a_block_that_loses_the_state(self):
         class Forgetful(nn.StatefulLayer):

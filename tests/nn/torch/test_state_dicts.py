@@ -227,3 +227,17 @@ def test_a_loaded_model_runs_under_jit():
     net = tree_at(lambda it: it.rate, net, 0.0)
     loaded, _ = from_torch(net, to_torch(net))
     assert filter_jit(loaded.body[0])(jnp.ones((1, 4, 4))).shape == (2, 2, 2)
+
+
+def test_stacked_blocks_have_the_names_of_a_list():
+    def make(key):
+        return nn.TransformerBlock(4, 2, width_size=4, key=key)
+
+    stacked = nn.Stacked(make, 2, key=jax.random.key(0))
+    entries = nn.to_torch({"layers": stacked})
+    of_tuple = nn.to_torch({"layers": tuple(stacked)})
+    assert list(entries) == list(of_tuple)
+    assert "layers.1.self_attn.in_proj_weight" in entries
+    other = nn.Stacked(make, 2, key=jax.random.key(1))
+    found, _ = nn.from_torch({"layers": other}, of_tuple)
+    assert tree_equal(found["layers"], stacked)

@@ -18,8 +18,9 @@ from ._blockwise import blockwise
 from ._plain import plain
 from ._request import Extras, Implementation, Request
 
-LONG = 512 * 512
-"""Pairs of a query and a key from which on attention goes block by block."""
+LONG, LONG_IN_PART = 1024 * 1024, 512 * 512
+"""Pairs of a query and a key from which on attention goes block by block: where all blocks are
+seen, and where some are skipped."""
 
 
 def attend(
@@ -150,7 +151,7 @@ def _chosen(
         return implementation
     if reasons["cudnn"] is None:
         return "cudnn"
-    is_long = q_length * kv_length >= LONG
+    is_long = q_length * kv_length >= (LONG if request.reach() == (None, None) else LONG_IN_PART)
     return "blockwise" if is_long and reasons["blockwise"] is None else "plain"
 
 

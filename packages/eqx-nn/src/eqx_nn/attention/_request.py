@@ -119,9 +119,11 @@ def scores(
     """The scores of a block, `(heads, rows, columns)`, and their derivative by what is capped."""
     groups = q.shape[0] // k.shape[0]
     wide = at_least_float32(jnp.result_type(q.dtype, k.dtype))
-    rows = jnp.reshape(q, (k.shape[0], groups * q.shape[1], q.shape[2]))
+    scale, is_exact = jnp.asarray(request.scale, wide), q.dtype == wide
+    rows = jnp.reshape(q * scale if is_exact else q, (k.shape[0], groups * q.shape[1], q.shape[2]))
     raw = jax.lax.dot_general(rows, k, (((2,), (2,)), ((0,), (0,))), preferred_element_type=wide)
-    raw = jnp.reshape(raw, (q.shape[0], q.shape[1], k.shape[1])) * jnp.asarray(request.scale, wide)
+    raw = jnp.reshape(raw, (q.shape[0], q.shape[1], k.shape[1]))
+    raw = raw if is_exact else raw * scale  # few bits would lose some
     slope = None
     if request.softcap:
         cap = jnp.asarray(request.softcap, wide)

@@ -60,16 +60,40 @@ class Call(NamedTuple):
         found = dict(zip(wanted, news, strict=True))
         return y, found.get("state"), found.get("cache")
 
+    def checked(self, x: Any, row: Row) -> tuple[Any, Any, Any]:
+        """What one layer makes of `x`, which must be like it."""
+        y, state, cache = self.layer(x, row)
+        before, after = (jax.tree.map(_outline, it) for it in (x, y))
+        if before != after:
+            message = (
+                f"The blocks of a `Stacked` give what the next one takes; a "
+                f"`{type(row.block).__name__}` was given {before} and gave {after}. Begin with an "
+                "array of that dtype, and let blocks keep the shape."
+            )
+            raise TypeError(message)
+        return y, state, cache
+
     def unless_done(self, carry: tuple[Any, Any], row: Row) -> tuple[tuple[Any, Any], Any]:
         """The layer, unless an earlier one gave what is asked for."""
         x, done = carry
         if self.until is None:
-            x, state, cache = self.layer(x, row)
+            x, state, cache = self.checked(x, row)
         else:
             skipped = lambda x, row: (x, row.state, row.cache)  # noqa: E731
-            x, state, cache = filter_cond(done, skipped, self.layer, x, row)
-            done = jnp.logical_or(done, self.until(x))
+            x, state, cache = filter_cond(done, skipped, self.checked, x, row)
+            is_enough = jnp.asarray(self.until(x))
+            if is_enough.shape != ():
+                message = (
+                    "`until` of `Stacked` says of what a block gave whether it is the last, by a "
+                    f"bool of shape (); it gave one of shape {is_enough.shape}."
+                )
+                raise TypeError(message)
+            done = done | is_enough.astype(bool)
         return (x, done), (x if self.collect else None, state, cache)
+
+
+def _outline(leaf: Any) -> Any:
+    return f"{leaf.dtype}{list(leaf.shape)}" if is_array(leaf) else leaf
 
 
 def applied(

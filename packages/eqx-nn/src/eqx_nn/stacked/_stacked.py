@@ -74,6 +74,12 @@ class Stacked(StatefulLayer, Generic[T]):
             message = f"`Stacked` keeps at least one block; got `depth={depth}`."
             raise ValueError(message)
         self.remat, self.unroll = _checked(remat), unroll
+        if not callable(make):
+            message = (
+                f"`make` of `Stacked` is a function of a key that gives a block; got {make!r}. "
+                "Blocks that are there already go to `Stacked.of`."
+            )
+            raise TypeError(message)
         from eqx_filter import filter_vmap
 
         self.block = filter_vmap(make)(split_key("Stacked", key, self.depth))

@@ -24,6 +24,7 @@ from .._rnn import GRUCell, LSTMCell
 from .._shared import Shared
 from ..attention import MultiheadAttention
 from ..convolutions import Conv, ConvTranspose
+from ..stacked import Stacked
 from ..transformer import TransformerBlock
 from ._names import Entries, Read, Values, Write, read_children, write_children
 
@@ -208,6 +209,26 @@ def _read_block(block: TransformerBlock, entries: Entries, values: Values) -> Tr
     return tree_at(lambda it: [where(it) for where in parts.values()], block, news)
 
 
+# Stacked blocks: by the names of a list of blocks. Their entries in a state are not PyTorch's.
+
+
+def _write_stacked(stacked: Stacked, values: Values) -> Entries:
+    return {
+        f"{i}.{name}": value
+        for i, block in enumerate(stacked)
+        for name, value in write(block, values).items()
+    }
+
+
+def _read_stacked(stacked: Stacked, entries: Entries, values: Values) -> Stacked:
+    blocks = []
+    for i, block in enumerate(stacked):
+        start = f"{i}."
+        own = {name.removeprefix(start): x for name, x in entries.items() if name.startswith(start)}
+        blocks.append(read(block, own, values))
+    return stacked.__restacked__(tuple(blocks))
+
+
 # PReLU: the slopes are called weight, and are a vector.
 
 
@@ -350,6 +371,7 @@ _RULES: dict[type, tuple[Write, Read]] = {
     GRUCell: (_write_gru, _read_gru),
     LSTMCell: (_write_lstm, _read_lstm),
     MultiheadAttention: (_write_attention, _read_attention),
+    Stacked: (_write_stacked, _read_stacked),
     TransformerBlock: (_write_block, _read_block),
     PReLU: (_write_prelu, _read_prelu),
     BatchNorm: (_write_batch_norm, _read_batch_norm),
