@@ -29,7 +29,9 @@ OTHER_ERRORS = {
     "Linear: columns to scalar": "ValueError",  # there a bare `assert`, gone under `python -O`
 }
 
-MORE_PARAMETERS = [["bias", "KEYWORD_ONLY", None]]  # the seed's spelling of `use_bias`
+MORE_PARAMETERS = [  # the seed's spelling of `use_bias`, and what first values are drawn by
+    [name, "KEYWORD_ONLY", None] for name in ("bias", "weight_init", "bias_init")
+]
 
 
 def decode(leaf):
@@ -122,7 +124,7 @@ def test_mistake(golden, case):
 def test_face(golden, name):
     ours, peers = golden.face_record(getattr(eqx_nn, name)), RECORDS["faces"][name]
     assert ours["fields"] == peers["fields"]
-    more = MORE_PARAMETERS if name in ("Linear", "GRUCell", "LSTMCell") else []
+    more = MORE_PARAMETERS if name in ("Linear", "GRUCell", "LSTMCell", "MLP") else []
     assert [p for p in ours["parameters"] if p not in more] == peers["parameters"]
     if name != "StatefulLayer":  # abstract: its subclasses say how they are called
         assert ours["call"] == peers["call"]
