@@ -1,6 +1,7 @@
 """Loads the scripts beside this file; other folders have scripts of the same names."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,4 +20,7 @@ def script(monkeypatch):
         spec.loader.exec_module(module)
         return module
 
-    return load
+    yield load
+    for path in HERE.glob("*.py"):  # what a script imported by its bare name
+        if getattr(sys.modules.get(path.stem), "__file__", None) == str(path):
+            del sys.modules[path.stem]
