@@ -2,7 +2,7 @@
 
 from eqx_pytree import load_on_use
 
-from . import attention, convolutions, images, pools, stacked, torch, transformer
+from . import attention, convolutions, images, pools, recurrent, stacked, torch, transformer
 from ._batch_norm import BatchNorm
 from ._batched import batched
 from ._composed import Lambda, Sequential
@@ -17,13 +17,13 @@ from ._prelu import PReLU
 from ._random import Keys
 from ._reinit import reinit
 from ._reparametrise import SpectralNorm, WeightNorm
-from ._rnn import GRUCell, LSTMCell
 from ._shared import Shared, SharedNode
 from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
 from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
 from .images import *  # noqa: F403 - the names in its `__all__`
 from .pools import *  # noqa: F403 - the names in its `__all__`
+from .recurrent import *  # noqa: F403 - the names in its `__all__`
 from .stacked import *  # noqa: F403 - the names in its `__all__`
 from .torch import *  # noqa: F403 - the names in its `__all__`
 from .transformer import *  # noqa: F403 - the names in its `__all__`
@@ -33,11 +33,9 @@ __all__ = [
     "BatchNorm",
     "Dropout",
     "Embedding",
-    "GRUCell",
     "GroupNorm",
     "Identity",
     "Keys",
-    "LSTMCell",
     "Lambda",
     "LayerNorm",
     "Linear",
@@ -62,6 +60,7 @@ __all__ += attention.__all__
 __all__ += convolutions.__all__
 __all__ += images.__all__
 __all__ += pools.__all__
+__all__ += recurrent.__all__
 __all__ += stacked.__all__
 __all__ += torch.__all__
 __all__ += transformer.__all__

@@ -55,6 +55,7 @@ class _Shown:
 
 RELU = _Shown(jax.nn.relu, "jax.nn.relu")
 IDENTITY = _Shown(identity, "lambda x: x")
+TANH = _Shown(jnp.tanh, "jax.numpy.tanh")
 
 
 def given(activation: Any) -> Any:

@@ -20,10 +20,10 @@ from .._linear import Linear
 from .._mlp import MLP
 from .._prelu import PReLU
 from .._reparametrise import SpectralNorm, WeightNorm
-from .._rnn import GRUCell, LSTMCell
 from .._shared import Shared
 from ..attention import MultiheadAttention
 from ..convolutions import Conv, ConvTranspose
+from ..recurrent import GRUCell, LSTMCell
 from ..stacked import Stacked
 from ..transformer import TransformerBlock
 from ._names import Entries, Read, Values, Write, read_children, write_children

@@ -1,9 +1,9 @@
-"""Recurrent cells: one step of a recurrence. Scan over a sequence with `jax.lax.scan`."""
+"""Recurrent cells: one step of a recurrence. `RNN`, `LSTM` and `GRU` run them along sequences."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -14,10 +14,108 @@ from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 
 from eqx_pytree import Module, field
 
-from ._init import checked_size, refuse_two_biases
-from ._initial import Initializer, Layout, first_bias, first_weight
-from ._random import split_key
-from ._shapes import columns, describe, shape_of, wrong_shape
+from .._activation import TANH, activate, given, per_neuron
+from .._init import checked_size, refuse_two_biases
+from .._initial import Initializer, Layout, first_bias, first_weight
+from .._pickling import from_state, to_state
+from .._random import split_key
+from .._shapes import columns, describe, shape_of, wrong_shape
+
+
+class RNNCell(Module):
+    """One step of a simple recurrent network.
+
+        h' = activation(W x + U h + b)
+
+    From Elman (1990, "Finding Structure in Time"). `weight_ih` is `W`, `weight_hh` is `U`; all are
+    drawn from U(-1/sqrt(hidden_size), 1/sqrt(hidden_size)).
+
+        hidden = cell(x, hidden)  # one step
+        hs, last = RNN(cell)(xs)  # a sequence of them
+    """
+
+    weight_ih: Inexact[Array, "hidden_size input_size"]
+    weight_hh: Inexact[Array, "hidden_size hidden_size"]
+    bias: Inexact[Array, " hidden_size"] | None
+    activation: Callable[..., Any]
+    input_size: int = field(static=True)
+    hidden_size: int = field(static=True)
+    use_bias: bool = field(static=True)
+
+    __weight_layouts__: ClassVar[Mapping[str, Layout]] = {
+        "weight_ih": Layout(2, 1),
+        "weight_hh": Layout(2, 1),
+        "bias": Layout(1, 0),
+    }
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        use_bias: bool = True,
+        activation: Callable[..., Any] = TANH,
+        *,
+        dtype: DTypeLike | None = None,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the first weights.
+
+        **Arguments:**
+
+        - `input_size`, `hidden_size`: sizes of the input and of the hidden state.
+        - `use_bias`: whether to add the bias.
+        - `activation`: a function of one unit; a Module with arrays gets a copy for each unit.
+        - `dtype`: of weights and bias; float32 unless given (float64 in JAX's 64-bit mode).
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array`, any of
+            `jax.nn.initializers`; the first draws both weights.
+        - `key`: a PRNG key for the first weights.
+
+        **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one and
+        for a `dtype` that is neither floating nor complex.
+        """
+        self.input_size = checked_size("RNNCell", "input_size", input_size)
+        self.hidden_size = checked_size("RNNCell", "hidden_size", hidden_size)
+        self.use_bias = use_bias
+        rows, limit = self.hidden_size, _limit(self.hidden_size)
+        ih_key, hh_key, bias_key = split_key("RNNCell", key, 3)
+        shape = (rows, self.input_size)
+        self.weight_ih = first_weight("RNNCell", weight_init, ih_key, shape, dtype, limit)
+        self.weight_hh = first_weight("RNNCell", weight_init, hh_key, (rows, rows), dtype, limit)
+        self.bias = None
+        if use_bias:
+            self.bias = first_bias("RNNCell", bias_init, bias_key, (rows,), dtype, limit)
+        self.activation = per_neuron(given(activation), rows)
+
+    @jax.named_scope("eqx.nn.RNNCell")
+    def __call__(
+        self,
+        input: Shaped[ArrayLike, " input_size"],
+        hidden: Shaped[ArrayLike, " hidden_size"],
+        *,
+        key: Any = None,
+    ) -> Inexact[Array, " hidden_size"]:
+        """Return the next hidden state, of shape `(hidden_size,)`.
+
+        `input` has shape `(input_size,)` and `hidden` has shape `(hidden_size,)`. `key` is
+        ignored. **Raises** `TypeError` or `ValueError` for other shapes.
+        """
+        from_input, from_hidden = _products(self, input, hidden)
+        z = from_input + from_hidden
+        return activate(self.activation, z if self.bias is None else z + self.bias)
+
+    def initial_state(self) -> Inexact[Array, " hidden_size"]:
+        """Zeros, in the dtype of the weights."""
+        return jnp.zeros(self.hidden_size, self.weight_hh.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields, with JAX's functions in a form that can be pickled."""
+        return to_state(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Put the fields back."""
+        vars(self).update(from_state(state))
 
 
 class GRUCell(Module):
@@ -36,11 +134,8 @@ class GRUCell(Module):
     `W_r, W_z, W_n`, `weight_hh` stacks `U_r, U_z, U_n`, `bias` stacks `b_r, b_z, b_n`, and `bias_n`
     is `c_n`. All are drawn from U(-1/sqrt(hidden_size), 1/sqrt(hidden_size)).
 
-        def step(hidden, x):
-            hidden = cell(x, hidden)
-            return hidden, hidden
-
-        last, every = jax.lax.scan(step, jnp.zeros(cell.hidden_size), xs)
+        hidden = cell(x, hidden)  # one step
+        hs, last = RNN(cell)(xs)  # a sequence of them
     """
 
     weight_ih: Inexact[Array, "3*hidden_size input_size"]
@@ -128,6 +223,10 @@ class GRUCell(Module):
         new = jnp.tanh(input_n + reset * hidden_n)
         return new + update * (hidden - new)
 
+    def initial_state(self) -> Inexact[Array, " hidden_size"]:
+        """Zeros, in the dtype of the weights."""
+        return jnp.zeros(self.hidden_size, self.weight_hh.dtype)
+
 
 class LSTMCell(Module):
     """One step of a long short-term memory unit.
@@ -147,12 +246,8 @@ class LSTMCell(Module):
     and `b` in the order `i, f, g, o`. All are drawn from
     U(-1/sqrt(hidden_size), 1/sqrt(hidden_size)).
 
-        def step(state, x):
-            state = cell(x, state)
-            return state, state[0]
-
-        zeros = jnp.zeros(cell.hidden_size)
-        (last, _), every = jax.lax.scan(step, (zeros, zeros), xs)
+        h, c = cell(x, (h, c))  # one step
+        hs, (h, c) = RNN(cell)(xs)  # a sequence of them
     """
 
     weight_ih: Inexact[Array, "4*hidden_size input_size"]
@@ -236,11 +331,16 @@ class LSTMCell(Module):
         c = jax.nn.sigmoid(forget) * c + jax.nn.sigmoid(in_gate) * jnp.tanh(new)
         return jax.nn.sigmoid(out) * jnp.tanh(c), c
 
+    def initial_state(self) -> tuple[Inexact[Array, " hidden_size"], ...]:
+        """`(h, c)`: zeros, in the dtype of the weights."""
+        zeros = jnp.zeros(self.hidden_size, self.weight_hh.dtype)
+        return zeros, zeros
+
 
 _SEQUENCE = (
     "There is one hidden state. If the first axis of the input is time, the cell is called at each "
-    "step: `jax.lax.scan(step, hidden, xs)`, as the documentation of the class shows. If it is a "
-    "batch, each example has a hidden state of its own."
+    "step: `RNN(cell)(xs)`, or `jax.lax.scan(step, hidden, xs)`. If it is a batch, each example "
+    "has a hidden state of its own."
 )
 
 
@@ -262,9 +362,9 @@ def _pair(hidden: Any) -> tuple[Any, Any]:
     return h, c
 
 
-def _products(cell: GRUCell | LSTMCell, x: Any, h: Any) -> tuple[Any, Any]:
+def _products(cell: RNNCell | GRUCell | LSTMCell, x: Any, h: Any) -> tuple[Any, Any]:
     """The stacked `W x` and `U h`; the errors of both say which input is wrong."""
-    name, of_h = type(cell).__name__, "hidden" if isinstance(cell, GRUCell) else "hidden[0]"
+    name, of_h = type(cell).__name__, "hidden[0]" if isinstance(cell, LSTMCell) else "hidden"
     inputs = {"input": (x, columns(cell.weight_ih)), of_h: (h, columns(cell.weight_hh))}
     try:
         from_input, from_hidden = cell.weight_ih @ x, cell.weight_hh @ h

@@ -1,0 +1,8 @@
+"""Recurrent layers: cells, which take one step, and what runs them along sequences."""
+
+from ._cells import GRUCell, LSTMCell, RNNCell
+from ._layers import GRU, LSTM, RNN
+from ._linear_recurrence import linear_recurrence
+from ._lru import LRU
+
+__all__ = ["GRU", "LRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "linear_recurrence"]
