@@ -16,6 +16,7 @@ from eqx_nn import dot_product_attention, inference_mode, make_with_state
 from eqx_pytree import Module
 
 from .images import images
+from .sequences import sequences
 
 KEY = jax.random.PRNGKey(0)
 
@@ -433,6 +434,7 @@ CASES: dict[str, Case] = {
     **wrapped(),
     **cells(),
     **compositions(),
+    **{name: Case(*it) for name, it in sequences().items()},
     **{
         name: Case(it.theirs, it.ours, (it.shape,), call_theirs=batched)
         for name, it in images().items()

@@ -57,6 +57,11 @@ LAYERS = {
     "LayerNorm": lambda: (nn.LayerNorm(4), [x(4)]),
     "LearnedPositions": lambda: (nn.LearnedPositions(4, 3, key=KEY), [x(4, 3)]),
     "Linear": lambda: (linear(), [x(3)]),
+    "GRU": lambda: (nn.GRU(3, 2, key=KEY), [x(4, 3)]),
+    "LRU": lambda: (nn.LRU(3, 2, key=KEY), [x(4, 3)]),
+    "LSTM": lambda: (nn.LSTM(3, 2, 2, bidirectional=True, key=KEY), [x(2, 4, 3)]),
+    "RNN": lambda: (nn.RNN(nn.RNNCell(3, 2, key=KEY)), [x(4, 3)]),
+    "RNNCell": lambda: (nn.RNNCell(3, 2, key=KEY), [x(3), x(2)]),
     "MLP": lambda: (nn.MLP(3, 2, 4, 1, key=KEY), [x(3)]),
     "MaxPool1d": lambda: (nn.MaxPool1d(2, 2), [x(2, 6)]),
     "MultiheadAttention": lambda: (

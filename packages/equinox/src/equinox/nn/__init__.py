@@ -3,7 +3,11 @@
 from typing import TYPE_CHECKING
 
 from eqx_nn import (
+    GRU,
+    LRU,
+    LSTM,
     MLP,
+    RNN,
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
     AdaptiveAvgPool3d,
@@ -47,6 +51,7 @@ from eqx_nn import (
     Pool,
     PReLU,
     RMSNorm,
+    RNNCell,
     RotaryPositionalEmbedding,
     ScaledRotaryEmbedding,
     SeparableConv,
@@ -68,6 +73,7 @@ from eqx_nn import (
     dot_product_attention,
     from_torch,
     inference_mode,
+    linear_recurrence,
     make_with_state,
     reinit,
     to_torch,
@@ -77,7 +83,11 @@ if not TYPE_CHECKING:
     from .._private import attribute_of_nn as __getattr__  # noqa: F401 - a hook
 
 __all__ = [
+    "GRU",
+    "LRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -121,6 +131,7 @@ __all__ = [
     "PixelUnshuffle",
     "Pool",
     "RMSNorm",
+    "RNNCell",
     "RotaryPositionalEmbedding",
     "ScaledRotaryEmbedding",
     "SeparableConv",
@@ -142,6 +153,7 @@ __all__ = [
     "dot_product_attention",
     "from_torch",
     "inference_mode",
+    "linear_recurrence",
     "make_with_state",
     "reinit",
     "to_torch",

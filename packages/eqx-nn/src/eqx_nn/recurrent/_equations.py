@@ -28,6 +28,18 @@ States = tuple[Array, ...]
 class Equations:
     """How the state follows from `z = [x, h] @ matrix + bias`, and how its tangent follows."""
 
+    def matrices(self, matrix: Array, input_size: int) -> tuple[Array, Array]:
+        """What the products of a step are taken with: made once for all steps."""
+        return matrix, matrix[input_size:]
+
+    def products(self, matrices: tuple[Array, Array], x: Array, h: Array) -> Array:
+        """`[x, h] @ matrix`."""
+        return jnp.concatenate([x, h], -1) @ matrices[0]
+
+    def hidden_products(self, matrices: tuple[Array, Array], h: Array) -> Array:
+        """`[0, h] @ matrix`."""
+        return h @ matrices[1]
+
     def step(self, z: Array, states: States) -> tuple[States, Any]:
         """The next states, and the slopes."""
         raise NotImplementedError
@@ -53,7 +65,26 @@ class Elman(Equations):
 
 @dataclass(frozen=True)
 class Gru(Equations):
-    """`z` stacks what `r`, `z` and `n` have of the products, of `n` that with `h` by itself."""
+    """`z` stacks what `r`, `z` and `n` have of the products, of `n` that with `h` by itself.
+
+    In the matrix there are zeros where `n` has nothing of `x`, or of `h`; they are not multiplied.
+    """
+
+    def matrices(self, matrix: Array, input_size: int) -> tuple[Array, Array]:
+        by_input, by_hidden = matrix[:input_size], matrix[input_size:]
+        size = len(by_hidden)
+        by_hidden = jnp.concatenate([by_hidden[:, : 2 * size], by_hidden[:, 3 * size :]], 1)
+        return by_input[:, : 3 * size], by_hidden
+
+    def products(self, matrices: tuple[Array, Array], x: Array, h: Array) -> Array:
+        from_input, from_hidden = x @ matrices[0], h @ matrices[1]
+        gates = 2 * h.shape[-1]
+        both = from_input[..., :gates] + from_hidden[..., :gates]
+        return jnp.concatenate([both, from_input[..., gates:], from_hidden[..., gates:]], -1)
+
+    def hidden_products(self, matrices: tuple[Array, Array], h: Array) -> Array:
+        z, gates = h @ matrices[1], 2 * h.shape[-1]
+        return jnp.concatenate([z[..., :gates], jnp.zeros_like(h), z[..., gates:]], -1)
 
     def step(self, z: Array, states: States) -> tuple[States, Any]:
         [h] = states

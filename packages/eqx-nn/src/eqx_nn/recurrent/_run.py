@@ -65,10 +65,11 @@ def _forward(
     how: How, matrix: Any, bias: Any, xs: Any, states: Any, mask: Any
 ) -> tuple[Any, Any, Any]:
     """The hidden states, the last states and the slopes."""
+    matrices = how.equations.matrices(matrix, xs.shape[-1])
 
     def step(states: Any, at: Any) -> tuple[Any, Any]:
         x, kept = at
-        z = jnp.concatenate([x, states[0]], -1) @ matrix
+        z = how.equations.products(matrices, x, states[0])
         new, slopes = how.equations.step(z if bias is None else z + bias, states)
         new = _where(kept, new, states)
         return new, (new[0], slopes)
@@ -88,11 +89,12 @@ def _run_jvp(how: How, primals: Any, tangents: Any) -> tuple[Any, Any]:
         pushed = jnp.zeros((*xs.shape[:-1], matrix.shape[1]), xs.dtype)
     zeros = [_instantiated(t, x) for t, x in zip(tangents[3], states, strict=True)]
     pushed, *begin = vary_alike(pushed, *zeros)
-    by_hidden = matrix[xs.shape[-1] :]
+    matrices = how.equations.matrices(matrix, xs.shape[-1])
 
     def step(states: Any, at: Any) -> tuple[Any, Any]:
         pushed, slopes, kept = at
-        new = how.equations.tangent(slopes, pushed + states[0] @ by_hidden, states)
+        z = pushed + how.equations.hidden_products(matrices, states[0])
+        new = how.equations.tangent(slopes, z, states)
         new = _where(kept, new, states)
         return new, new[0]
 
@@ -108,7 +110,8 @@ def _pushed(how: How, matrix: Any, xs: Any, hs: Any, first: Any, tangents: Any) 
     terms = []
     if not _is_zero(matrix_dot):
         before = before_each(hs, first[None], reverse=how.reverse)
-        terms.append(jnp.concatenate([xs, before], -1) @ matrix_dot)
+        matrices = how.equations.matrices(matrix_dot, xs.shape[-1])
+        terms.append(how.equations.products(matrices, xs, before))
     if not _is_zero(xs_dot):
         terms.append(xs_dot @ matrix[: xs.shape[-1]])
     if not _is_zero(bias_dot):

@@ -23,7 +23,7 @@ from .._reparametrise import SpectralNorm, WeightNorm
 from .._shared import Shared
 from ..attention import MultiheadAttention
 from ..convolutions import Conv, ConvTranspose
-from ..recurrent import GRUCell, LSTMCell
+from ..recurrent import RNN, GRUCell, LSTMCell, RNNCell
 from ..stacked import Stacked
 from ..transformer import TransformerBlock
 from ._names import Entries, Read, Values, Write, read_children, write_children
@@ -106,18 +106,53 @@ def _read_gru(cell: GRUCell, entries: Entries, _: Values) -> GRUCell:
     return _with(cell, **weights, bias=bias, bias_n=new)
 
 
-def _write_lstm(cell: LSTMCell, _: Values) -> Entries:
+def _write_cell(cell: LSTMCell | RNNCell, _: Values) -> Entries:
     entries = _present(weight_ih=cell.weight_ih, weight_hh=cell.weight_hh, bias_ih=cell.bias)
     if cell.bias is not None:
         entries["bias_hh"] = np.zeros_like(entries["bias_ih"])
     return entries
 
 
-def _read_lstm(cell: LSTMCell, entries: Entries, _: Values) -> LSTMCell:
+def _read_cell(cell: LSTMCell | RNNCell, entries: Entries, _: Values) -> Any:
     weights = {"weight_ih": entries["weight_ih"], "weight_hh": entries["weight_hh"]}
     if cell.bias is None:
         return _with(cell, **weights)
     return _with(cell, **weights, bias=entries["bias_ih"] + entries["bias_hh"])
+
+
+# Cells along sequences: what a cell has, with the number of its layer behind, and its direction.
+
+
+def _cells(rnn: RNN) -> dict[str, Any]:
+    """The cells by what stands behind their names; none where they are no cells of PyTorch's."""
+    rows = {"": rnn.cells, "_reverse": rnn.reverse_cells or ()}
+    cells = {f"_l{i}{end}": cell for end, row in rows.items() for i, cell in enumerate(row)}
+    known = all(isinstance(cell, (GRUCell, LSTMCell, RNNCell)) for cell in cells.values())
+    return cells if known else {}
+
+
+def _write_rnn(rnn: RNN, values: Values) -> Entries:
+    cells = _cells(rnn)
+    if not cells:
+        return write_children(rnn, values, write)
+    return {
+        f"{name}{end}": value
+        for end, cell in cells.items()
+        for name, value in write(cell, values).items()
+    }
+
+
+def _read_rnn(rnn: RNN, entries: Entries, values: Values) -> RNN:
+    cells = _cells(rnn)
+    if not cells:
+        return read_children(rnn, entries, values, read)
+    news = []
+    for end, cell in cells.items():
+        own = {
+            name.removesuffix(end): value for name, value in entries.items() if name.endswith(end)
+        }
+        news.append(read(cell, own, values))
+    return tree_at(lambda it: [*it.cells, *(it.reverse_cells or ())], rnn, news)
 
 
 # Attention: the projections are in one matrix where all sizes are equal.
@@ -369,7 +404,9 @@ _RULES: dict[type, tuple[Write, Read]] = {
     Conv: (_write_conv, _read_conv),
     ConvTranspose: (_write_conv_transpose, _read_conv_transpose),
     GRUCell: (_write_gru, _read_gru),
-    LSTMCell: (_write_lstm, _read_lstm),
+    LSTMCell: (_write_cell, _read_cell),
+    RNN: (_write_rnn, _read_rnn),
+    RNNCell: (_write_cell, _read_cell),
     MultiheadAttention: (_write_attention, _read_attention),
     Stacked: (_write_stacked, _read_stacked),
     TransformerBlock: (_write_block, _read_block),
