@@ -84,7 +84,9 @@ def _settled(cell: Any, xs: Any, state: Any) -> Any:
         x = jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype)
         new = jax.eval_shape(jax.vmap(cell), x, state)
         _check_alike(cell, state, new)
-        state = jax.tree.map(lambda o, n: jnp.asarray(o, jnp.promote_types(o, n)), state, new)
+        state = jax.tree.map(
+            lambda o, n: jnp.asarray(o, jnp.promote_types(o.dtype, n.dtype)), state, new
+        )
     leaves, structure = jax.tree.flatten(state)
     alike = vary_alike(*leaves, xs, *weights)
     return jax.tree.unflatten(structure, alike[: len(leaves)])

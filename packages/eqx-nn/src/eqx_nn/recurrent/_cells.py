@@ -12,6 +12,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 
+from eqx_filter import is_inexact_array
 from eqx_pytree import Module, field
 
 from .._activation import TANH, activate, given, per_neuron
@@ -107,7 +108,7 @@ class RNNCell(Module):
 
     def initial_state(self) -> Inexact[Array, " hidden_size"]:
         """Zeros, in the dtype of the weights."""
-        return jnp.zeros(self.hidden_size, self.weight_hh.dtype)
+        return _zeros(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields, with JAX's functions in a form that can be pickled."""
@@ -225,7 +226,7 @@ class GRUCell(Module):
 
     def initial_state(self) -> Inexact[Array, " hidden_size"]:
         """Zeros, in the dtype of the weights."""
-        return jnp.zeros(self.hidden_size, self.weight_hh.dtype)
+        return _zeros(self)
 
 
 class LSTMCell(Module):
@@ -333,7 +334,7 @@ class LSTMCell(Module):
 
     def initial_state(self) -> tuple[Inexact[Array, " hidden_size"], ...]:
         """`(h, c)`: zeros, in the dtype of the weights."""
-        zeros = jnp.zeros(self.hidden_size, self.weight_hh.dtype)
+        zeros = _zeros(self)
         return zeros, zeros
 
 
@@ -346,6 +347,13 @@ _SEQUENCE = (
 
 def _limit(hidden_size: int) -> float:
     return math.sqrt(1 / hidden_size) if hidden_size else 1.0
+
+
+def _zeros(cell: RNNCell | GRUCell | LSTMCell) -> Array:
+    """A hidden state of zeros; whatever stands for the weights, they have a dtype together."""
+    return jnp.zeros(
+        cell.hidden_size, jnp.result_type(*filter(is_inexact_array, jax.tree.leaves(cell)))
+    )
 
 
 def _rows(stacked: Array, count: int) -> Sequence[Array]:

@@ -151,9 +151,8 @@ class LRU(Module):
         a = self.eigenvalues()
         state = self.initial_state(*batch) if state is None else _checked_state(self, state, batch)
         x = jnp.moveaxis(without_padding(xs.astype(dtype), kept), -2, 0)  # (length, *batch, size)
-        driven = _product(self.B_real, self.B_imag, x) * jnp.exp(
-            self.gamma_log.astype(a.real.dtype)
-        )
+        gamma = jnp.exp(self.gamma_log.astype(a.real.dtype)).astype(a.dtype)
+        driven = gamma * _product(self.B_real, self.B_imag, x)
         a = jnp.broadcast_to(a, (*batch, self.hidden_size))
         if kept is not None:
             of_step = jnp.moveaxis(kept, -1, 0)[..., None]
