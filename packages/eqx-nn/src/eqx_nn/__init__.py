@@ -2,7 +2,7 @@
 
 from eqx_pytree import load_on_use
 
-from . import attention, convolutions, images, pools, stacked, torch, transformer
+from . import adapters, attention, convolutions, images, pools, stacked, torch, transformer
 from ._batch_norm import BatchNorm
 from ._batched import batched
 from ._composed import Lambda, Sequential
@@ -20,6 +20,7 @@ from ._reparametrise import SpectralNorm, WeightNorm
 from ._rnn import GRUCell, LSTMCell
 from ._shared import Shared, SharedNode
 from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
+from .adapters import *  # noqa: F403 - the names in its `__all__`
 from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
 from .images import *  # noqa: F403 - the names in its `__all__`
@@ -58,6 +59,7 @@ __all__ = [
     "make_with_state",
     "reinit",
 ]
+__all__ += adapters.__all__
 __all__ += attention.__all__
 __all__ += convolutions.__all__
 __all__ += images.__all__
