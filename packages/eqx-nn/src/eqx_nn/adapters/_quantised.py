@@ -174,8 +174,13 @@ def _quantised(weight: Array, front: int, bits: int) -> tuple[Array, Array, Arra
     least = jnp.finfo(weight.dtype).tiny
     scale = jnp.maximum((largest / most).astype(weight.dtype), least)  # never 0, for rows of zeros
     rounded = jnp.round(exact / scale.astype(kind))
-    difference = exact - rounded * scale.astype(kind)
     layer = tuple(range(front, weight.ndim))
-    lost, whole = (jnp.sqrt(jnp.sum(it**2, axis=layer)) for it in (difference, exact))
-    error = lost / jnp.where(whole == 0, 1, whole)
+    whole = jnp.max(largest, axis=layer, keepdims=True, initial=0)
+    whole = jnp.where(whole == 0, 1, whole)  # to divide by, so that squares are finite
+    lost = (exact - rounded * scale.astype(kind)) / whole
+    error = _norm(lost, layer) / jnp.maximum(_norm(exact / whole, layer), least)
     return rounded.astype(DTYPES[bits]), jnp.squeeze(scale, rows), error
+
+
+def _norm(array: Array, axes: tuple[int, ...]) -> Array:
+    return jnp.sqrt(jnp.sum(array**2, axis=axes))
