@@ -1,4 +1,4 @@
-"""Draw the pictures of formulas.md, initial.md and adapters.md in docs/layers: `python website/pictures.py`."""
+"""Draw pictures of docs/layers: of formulas, initial and adapters. `python website/pictures.py`."""
 
 from pathlib import Path
 

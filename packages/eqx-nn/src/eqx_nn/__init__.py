@@ -2,8 +2,7 @@
 
 from eqx_pytree import load_on_use
 
-from . import adapters, attention, convolutions, images, pools, stacked, torch, transformer
-from ._batch_norm import BatchNorm
+from . import adapters, attention, convolutions, images, norms, pools, stacked, torch, transformer
 from ._batched import batched
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
@@ -12,11 +11,9 @@ from ._init import default_init
 from ._linear import Identity, Linear
 from ._mlp import MLP
 from ._mode import inference_mode
-from ._norm import GroupNorm, LayerNorm, RMSNorm
 from ._prelu import PReLU
 from ._random import Keys
 from ._reinit import reinit
-from ._reparametrise import SpectralNorm, WeightNorm
 from ._rnn import GRUCell, LSTMCell
 from ._shared import Shared, SharedNode
 from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
@@ -24,6 +21,7 @@ from .adapters import *  # noqa: F403 - the names in its `__all__`
 from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
 from .images import *  # noqa: F403 - the names in its `__all__`
+from .norms import *  # noqa: F403 - the names in its `__all__`
 from .pools import *  # noqa: F403 - the names in its `__all__`
 from .stacked import *  # noqa: F403 - the names in its `__all__`
 from .torch import *  # noqa: F403 - the names in its `__all__`
@@ -31,27 +29,21 @@ from .transformer import *  # noqa: F403 - the names in its `__all__`
 
 __all__ = [
     "MLP",
-    "BatchNorm",
     "Dropout",
     "Embedding",
     "GRUCell",
-    "GroupNorm",
     "Identity",
     "Keys",
     "LSTMCell",
     "Lambda",
-    "LayerNorm",
     "Linear",
     "PReLU",
-    "RMSNorm",
     "Sequential",
     "Shared",
     "SharedNode",
-    "SpectralNorm",
     "State",
     "StateIndex",
     "StatefulLayer",
-    "WeightNorm",
     "batched",
     "default_init",
     "delete_init_state",
@@ -63,6 +55,7 @@ __all__ += adapters.__all__
 __all__ += attention.__all__
 __all__ += convolutions.__all__
 __all__ += images.__all__
+__all__ += norms.__all__
 __all__ += pools.__all__
 __all__ += stacked.__all__
 __all__ += torch.__all__

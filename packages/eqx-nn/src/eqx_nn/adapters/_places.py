@@ -15,10 +15,10 @@ from eqx_filter import tree_at
 
 from .._embedding import Embedding
 from .._linear import Linear
-from .._reparametrise import SpectralNorm, WeightNorm
 from .._shared import SharedNode
 from .._weight import Weight
 from ..convolutions import Conv, ConvTranspose
+from ..norms import SpectralNorm, WeightNorm
 
 Tree = TypeVar("Tree")
 Keys = tuple[Any, ...]

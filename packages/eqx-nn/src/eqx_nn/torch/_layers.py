@@ -15,15 +15,14 @@ import numpy as np
 
 from eqx_filter import tree_at, tree_equal
 
-from .._batch_norm import BatchNorm
 from .._linear import Linear
 from .._mlp import MLP
 from .._prelu import PReLU
-from .._reparametrise import SpectralNorm, WeightNorm
 from .._rnn import GRUCell, LSTMCell
 from .._shared import Shared
 from ..attention import MultiheadAttention
 from ..convolutions import Conv, ConvTranspose
+from ..norms import BatchNorm, SpectralNorm, WeightNorm
 from ..stacked import Stacked
 from ..transformer import TransformerBlock
 from ._names import Entries, Read, Values, Write, read_children, write_children
