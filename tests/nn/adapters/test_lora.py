@@ -1,8 +1,11 @@
 """`lora` and `merge_lora`: layers compute as with the sum, and begin and end as what they were."""
 
 import functools
+import operator
 import pickle
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -273,6 +276,19 @@ def test_a_summary_tells_the_rank():
     rows = {row.path: row for row in summary(nn.lora(MODEL, "layers.0", 2, key=KEY)).rows}
     assert rows["layers.0.weight.lora"].type == "LoRA, rank 2"
     assert (rows["layers.0.weight"].parameters, rows["layers.0.weight"].trainable) == (48, 0)
+
+
+@hypothesis.given(st.sets(st.integers(0, 2), min_size=1), st.integers(1, 5), st.floats(0.5, 64))
+def test_what_is_not_trained_merges_into_what_was(chosen, rank, alpha):
+    where = functools.reduce(operator.or_, (by(f"layers.{i}") for i in chosen))
+    model = nn.lora(MODEL, where, rank, alpha=alpha, key=KEY)
+    for i, (layer, before) in enumerate(zip(model.layers, MODEL.layers, strict=True)):
+        assert (layer.weight is before.weight) == (i not in chosen)
+        assert layer.bias is before.bias
+    assert tree_equal(nn.merge_lora(model), MODEL)
+    added = {path for path in tree_paths(model) if path not in tree_paths(MODEL)}
+    parts = ("base", "lora.a", "lora.b")
+    assert added == {f"layers.{i}.weight.{part}" for i in chosen for part in parts}
 
 
 def test_what_has_no_updates_is_returned():
