@@ -179,6 +179,14 @@ TOPICS: dict[str, dict[str, Row]] = {
         ),
         "stacked_gradient": Row("gradient of 12 stacked blocks, over a tuple's", "", 1.1, ""),
     },
+    "adapters": {
+        "lora_forward": Row("LoRA of rank 8, Linear of 1,024, 64 vectors", limit=1.15),
+        "lora_over": Row("that, over the Linear alone", "", 1.5, ""),
+        "quantised_forward": Row("int8 Linear of 1,024, 64 vectors", limit=1.15),
+        "quantised_over": Row("that, over float32", "", 1.5, ""),
+        "quantised_one_over": Row("of one vector, over float32", "", None, ""),
+        "quantised_bytes": Row("bytes of that int8 Linear, over float32", "", 0.26, ""),
+    },
     "images": {
         f"last_{name}": Row(f"{title} with channels last, over first", "", 1.5, "", full=True)
         for name, title in {

@@ -1,12 +1,15 @@
-"""Draw the pictures of formulas.md and initial.md in docs/layers: `python website/pictures.py`."""
+"""Draw pictures of docs/layers: of formulas, initial and adapters. `python website/pictures.py`."""
 
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+import equinox as eqx
 from equinox import nn
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
@@ -134,8 +137,60 @@ def through_blocks(width, depth, weight, bias, zeros):
     return outputs
 
 
+def adapters(size=64, steps=150):
+    """Show what is left of a loss by the rank of an update, and errors of rounded weights."""
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    tuned, rounded = figure.subplots(1, 2)
+    for rank in (1, 2, 4, 8):
+        tuned.semilogy(losses(size, rank, steps), label=f"rank {rank}")
+    tuned.set(title="W + B A towards W + a matrix of rank 4", xlabel="step", ylabel="loss")
+    spreads = np.linspace(0, 3, 13)
+    for bits, style in {8: "C0", 4: "C1"}.items():
+        errors = np.array([errors_of(256, spread, bits) for spread in spreads]).T
+        rounded.semilogy(spreads, errors[0], f"-{style}", label=f"{bits} bits")
+        rounded.semilogy(spreads, errors[1], f":{style}", label=f"{bits} bits, one scale for all")
+    rounded.set(title="error of W, whose rows differ in size", ylabel="|W - scale Q| / |W|")
+    rounded.set(xlabel="standard deviation of the logarithm of their sizes")
+    rounded.set_ylim(top=4)
+    for axes in (tuned, rounded):
+        axes.legend(fontsize="small", ncols=1 if axes is tuned else 2)
+        axes.grid(alpha=0.3)
+    figure.savefig(PICTURES / "adapters.png", dpi=120)
+
+
+def losses(size, rank, steps):
+    """Give the loss after each step of training an update of a layer."""
+    keys = jax.random.split(jax.random.key(0), 5)
+    linear = nn.Linear(size, size, key=keys[0])
+    left, right = (jax.random.normal(key, (size, 4)) / size**0.5 for key in keys[1:3])
+    x = jax.random.normal(keys[3], (512, size))
+    y = jax.vmap(linear)(x) + x @ right @ left.T
+    model = nn.lora(linear, "weight", rank, key=keys[4])
+    optimizer = eqx.Optimizer(optax.adam(1e-2), model, wrt=nn.LoRA)
+
+    def loss(model):
+        return jnp.mean((jax.vmap(model)(x) - y) ** 2)
+
+    def step(carry, _):
+        model, optimizer = carry
+        value, grads = eqx.filter_value_and_grad(loss, wrt=nn.LoRA)(model)
+        return optimizer.update(grads, model), value
+
+    return eqx.filter_jit(eqx.filter_scan)(step, (model, optimizer), length=steps)[1]
+
+
+def errors_of(size, spread, bits):
+    """Give the error of rows of such sizes, and that with one scale for all of them."""
+    one, other = jax.random.split(jax.random.key(0))
+    sizes = jnp.exp(spread * jax.random.normal(one, (size, 1)))
+    weight = sizes * jax.random.normal(other, (size, size))
+    both = nn.Embedding(weight=weight), nn.Embedding(weight=jnp.reshape(weight, (1, -1)))
+    return [float(it.weight.error) for it in nn.quantise(both, "**", bits)]
+
+
 if __name__ == "__main__":
     windows()
     norms()
     rotary()
     first_values()
+    adapters()

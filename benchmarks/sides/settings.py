@@ -25,6 +25,7 @@ OPTIMISER = optax.adam(1e-3)
 HEADS, HEAD_SIZE = 8, 64
 HELD, NEW = 1_024, 128  # tokens of a cache, and those that are added to it one by one
 LONG = 4_096
+WIDE, RANK, MANY = 1_024, 8, jnp.ones((64, 1_024))  # a product, an update of it, and vectors
 ROOM = 8e9  # bytes of temporary memory that a program may take
 
 

@@ -18,6 +18,9 @@ def constructors(key: jax.Array) -> None:
     assert_type(eqx.nn.reinit(drawn, {"bias": jax.nn.initializers.zeros}, key), eqx.nn.Conv2d)
     eqx.nn.reinit(drawn, [(eqx.nn.Conv, lambda key, shape, dtype: key)], key)
     eqx.nn.reinit(drawn, {"bias": "zeros"}, key)  # type: ignore[arg-type]
+    assert_type(eqx.nn.lora(drawn, "weight", 2, alpha=4, key=key), eqx.nn.Conv2d)
+    assert_type(eqx.nn.merge_lora(eqx.nn.quantise(drawn, eqx.nn.Conv, bits=4)), eqx.nn.Conv2d)
+    eqx.nn.lora(drawn, "weight", 2)  # type: ignore[call-arg]
     eqx.nn.Linear(2, 3)  # type: ignore[call-arg]
     eqx.nn.MLP(2, 3, width=8, depth=1, key=key)  # type: ignore[call-arg]
 

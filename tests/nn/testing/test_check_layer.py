@@ -38,7 +38,14 @@ def linear():
     return nn.Linear(3, 2, key=KEY)
 
 
+def adapted():
+    """An update that is not zero."""
+    layer = nn.lora(linear(), "weight", 2, key=KEY)
+    return nn.reinit(layer, {"**.b": jax.nn.initializers.normal(1.0)}, KEY), [x(3)]
+
+
 LAYERS = {
+    "Adapted": adapted,
     "AdaptiveAvgPool1d": lambda: (nn.AdaptiveAvgPool1d(3), [x(2, 7)]),
     "AvgPool2d": lambda: (nn.AvgPool2d(2, 2), [x(2, 4, 4)]),
     "BatchNorm": batch_norm,
@@ -71,6 +78,7 @@ LAYERS = {
     "PReLU": lambda: (nn.PReLU(), [x(6)]),
     "PixelShuffle": lambda: (nn.PixelShuffle(2), [x(8, 2, 3)]),
     "PixelUnshuffle": lambda: (nn.PixelUnshuffle(2), [x(2, 4, 2)]),
+    "Quantised": lambda: (nn.quantise(nn.Conv1d(2, 3, 2, key=KEY), "weight"), [x(2, 4)]),
     "RMSNorm": lambda: (nn.RMSNorm(4), [x(4)]),
     "RotaryPositionalEmbedding": lambda: (nn.RotaryPositionalEmbedding(4), [x(5, 4)]),
     "ScaledRotaryEmbedding": lambda: (nn.ScaledRotaryEmbedding(4, factor=2.0), [x(5, 4)]),
@@ -99,6 +107,7 @@ def test_every_kind_of_layer_is_here():
         "AdaptiveMaxPool",
         "Cache",
         "Keys",
+        "LoRA",
         "Shared",
         "SharedNode",
         "State",

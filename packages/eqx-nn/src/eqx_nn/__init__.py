@@ -2,8 +2,18 @@
 
 from eqx_pytree import load_on_use
 
-from . import attention, convolutions, images, pools, recurrent, stacked, torch, transformer
-from ._batch_norm import BatchNorm
+from . import (
+    adapters,
+    attention,
+    convolutions,
+    images,
+    norms,
+    pools,
+    recurrent,
+    stacked,
+    torch,
+    transformer,
+)
 from ._batched import batched
 from ._composed import Lambda, Sequential
 from ._dropout import Dropout
@@ -12,16 +22,16 @@ from ._init import default_init
 from ._linear import Identity, Linear
 from ._mlp import MLP
 from ._mode import inference_mode
-from ._norm import GroupNorm, LayerNorm, RMSNorm
 from ._prelu import PReLU
 from ._random import Keys
 from ._reinit import reinit
-from ._reparametrise import SpectralNorm, WeightNorm
 from ._shared import Shared, SharedNode
 from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
+from .adapters import *  # noqa: F403 - the names in its `__all__`
 from .attention import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
 from .images import *  # noqa: F403 - the names in its `__all__`
+from .norms import *  # noqa: F403 - the names in its `__all__`
 from .pools import *  # noqa: F403 - the names in its `__all__`
 from .recurrent import *  # noqa: F403 - the names in its `__all__`
 from .stacked import *  # noqa: F403 - the names in its `__all__`
@@ -30,25 +40,19 @@ from .transformer import *  # noqa: F403 - the names in its `__all__`
 
 __all__ = [
     "MLP",
-    "BatchNorm",
     "Dropout",
     "Embedding",
-    "GroupNorm",
     "Identity",
     "Keys",
     "Lambda",
-    "LayerNorm",
     "Linear",
     "PReLU",
-    "RMSNorm",
     "Sequential",
     "Shared",
     "SharedNode",
-    "SpectralNorm",
     "State",
     "StateIndex",
     "StatefulLayer",
-    "WeightNorm",
     "batched",
     "default_init",
     "delete_init_state",
@@ -56,9 +60,11 @@ __all__ = [
     "make_with_state",
     "reinit",
 ]
+__all__ += adapters.__all__
 __all__ += attention.__all__
 __all__ += convolutions.__all__
 __all__ += images.__all__
+__all__ += norms.__all__
 __all__ += pools.__all__
 __all__ += recurrent.__all__
 __all__ += stacked.__all__

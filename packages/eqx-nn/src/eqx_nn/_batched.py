@@ -17,6 +17,7 @@ from ._linear import Linear
 from ._random import Key, split_key
 from ._shapes import describe, shape_of
 from ._state import StatefulLayer
+from ._weight import Weight
 
 
 def batched(layer: Callable[..., Any], axes: int = 1) -> Batched:
@@ -103,7 +104,7 @@ def _is_product(layer: Any) -> bool:
     """Whether a layer is a `Linear` of vectors whose call nobody has changed."""
     if not isinstance(layer, Linear) or type(layer).__call__ is not Linear.__call__:
         return False
-    if "scalar" in (layer.in_features, layer.out_features):
+    if "scalar" in (layer.in_features, layer.out_features) or isinstance(layer.weight, Weight):
         return False
     weight, bias = shape_of(layer.weight) or (), layer.bias
     return len(weight) == 2 and (bias is None or shape_of(bias) == weight[:1])

@@ -18,6 +18,7 @@ from ._init import checked_size
 from ._initial import Initializer, drawn_by
 from ._random import with_key
 from ._shapes import shape_of
+from ._weight import Weight
 
 
 class Embedding(Module):
@@ -94,6 +95,8 @@ class Embedding(Module):
             if isinstance(self.weight, np.ndarray) and not isinstance(x, Tracer):
                 return self.weight[x]
             if self.weight.shape[0]:
+                if isinstance(self.weight, Weight):
+                    return self.weight.row(x)
                 return lax.dynamic_index_in_dim(self.weight, x, keepdims=False)
             message = f"`Embedding` of no rows has no row {x}: `num_embeddings` is 0."
             raise IndexError(message)

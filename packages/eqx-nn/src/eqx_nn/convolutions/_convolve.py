@@ -20,6 +20,7 @@ from jax import lax
 from jaxtyping import Array
 
 from .._spatial import Pairs, spatial
+from .._weight import Weight
 
 MAX_SPLIT_GROUPS = 4
 
@@ -37,26 +38,34 @@ class Plan(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def convolve(x: Array, weight: Array, bias: Array | None, plan: Plan) -> Array:
+def convolve(x: Array, weight: Array | Weight, bias: Array | None, plan: Plan) -> Array:
     """Convolve one example of shape `(channels, dim_1, ..., dim_N)`, and add the bias.
 
     With `plan.last` example and result have the channels as the last axis.
     """
     lhs = lax.expand_dims(x, (0,))
-    if jax.default_backend() != "cpu":
-        y = _plain(lhs, weight, plan)
-    elif 1 < plan.groups <= MAX_SPLIT_GROUPS and x.ndim <= 3:
-        y = _split(lhs, weight, plan)
-    elif x.ndim > 3 and max(plan.lhs_dilation) > 1 and _can_shuffle(x, weight, plan):
-        first = jnp.moveaxis(lhs, -1, 1) if plan.last else lhs
-        y = _shuffled(first, weight, plan)
-        y = jnp.moveaxis(y, 1, -1) if plan.last else y
+    if isinstance(weight, Weight):
+        axis = lhs.ndim - 1 if plan.last else 1
+        y = weight.convolved(lambda lhs, kernel: _of_batch(lhs, kernel, plan), lhs, axis)
     else:
-        y = _plain(lhs, weight, plan)
+        y = _of_batch(lhs, weight, plan)
     y = lax.squeeze(y, (0,))
     if bias is None:
         return y
     return y + (jnp.reshape(bias, -1) if plan.last else bias)
+
+
+def _of_batch(lhs: Array, weight: Array, plan: Plan) -> Array:
+    """Convolve a batch of one example."""
+    if jax.default_backend() != "cpu":
+        return _plain(lhs, weight, plan)
+    if 1 < plan.groups <= MAX_SPLIT_GROUPS and lhs.ndim <= 4:
+        return _split(lhs, weight, plan)
+    if lhs.ndim > 4 and max(plan.lhs_dilation) > 1 and _can_shuffle(lhs.shape[1:], weight, plan):
+        first = jnp.moveaxis(lhs, -1, 1) if plan.last else lhs
+        y = _shuffled(first, weight, plan)
+        return jnp.moveaxis(y, 1, -1) if plan.last else y
+    return _plain(lhs, weight, plan)
 
 
 def _plain(lhs: Array, weight: Array, plan: Plan) -> Array:
@@ -88,9 +97,9 @@ def _split(lhs: Array, weight: Array, plan: Plan) -> Array:
     return lax.concatenate(parts, axis)
 
 
-def _can_shuffle(x: Array, weight: Array, plan: Plan) -> bool:
-    """Whether there is something to compute, and padding takes nothing away."""
-    inner = spatial(x.shape, last=plan.last)
+def _can_shuffle(shape: Sequence[int], weight: Array, plan: Plan) -> bool:
+    """Whether there is something to compute of an example, and padding takes nothing away."""
+    inner = spatial(shape, last=plan.last)
     sizes = (*inner, *_out_sizes(inner, weight.shape[2:], plan))
     return min(sizes) > 0 and min(map(min, plan.padding)) >= 0
 

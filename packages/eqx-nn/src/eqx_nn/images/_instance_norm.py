@@ -12,10 +12,10 @@ from jaxtyping import Array, ArrayLike, Inexact, Shaped
 from eqx_pytree import Module, field
 
 from .._init import checked_size
-from .._norm import normalised
 from .._shapes import describe, for_channels, shape_of
 from .._spatial import DataFormat, checked_format, is_last, spatial, with_channels
 from .._unset import UNSET
+from ..norms._norm import normalised
 
 
 class InstanceNorm(Module):

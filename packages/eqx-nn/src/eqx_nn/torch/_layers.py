@@ -15,14 +15,13 @@ import numpy as np
 
 from eqx_filter import tree_at, tree_equal
 
-from .._batch_norm import BatchNorm
 from .._linear import Linear
 from .._mlp import MLP
 from .._prelu import PReLU
-from .._reparametrise import SpectralNorm, WeightNorm
 from .._shared import Shared
 from ..attention import MultiheadAttention
 from ..convolutions import Conv, ConvTranspose
+from ..norms import BatchNorm, SpectralNorm, WeightNorm
 from ..recurrent import RNN, GRUCell, LSTMCell, RNNCell
 from ..stacked import Stacked
 from ..transformer import TransformerBlock

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
+import jax.tree_util as jtu
 import numpy as np
 
 from .._state import State
+from .._weight import Weight
 from ._layers import read, write
 
 T = TypeVar("T")
@@ -51,8 +53,10 @@ def from_torch(
 
     **Raises:** `ValueError` if an entry has another shape than PyTorch gives it, or is complex
     where the model is real, if values that the model shares differ, and, if `strict`, for missing
-    and unexpected names; the message lists them all.
+    and unexpected names; the message lists them all. `TypeError` naming a weight that has an update
+    by `lora`, or is quantised.
     """
+    _refuse_weights("from_torch", model)
     model_alone, values = _taken_apart(model)
     expected = write(model_alone, values)
     given = {_without_layer(name, expected): _as_numpy(name, x) for name, x in state_dict.items()}
@@ -87,9 +91,25 @@ def to_torch(model: Any) -> dict[str, np.ndarray]:
 
     **Returns:** a dict with the names, shapes and layouts that `from_torch` reads. The arrays
     are copies.
+
+    **Raises:** `TypeError` naming a weight that has an update by `lora`, or is quantised.
     """
+    _refuse_weights("to_torch", model)
     model_alone, values = _taken_apart(model)
     return {name: np.array(value) for name, value in write(model_alone, values).items()}
+
+
+def _refuse_weights(function: str, model: Any) -> None:
+    """Refuse what PyTorch has no names for: nodes in the place of weights."""
+    is_weight = lambda node: isinstance(node, Weight)  # noqa: E731
+    for keys, node in jtu.tree_flatten_with_path(model, is_leaf=is_weight)[0]:
+        if is_weight(node):
+            message = (
+                f"`{function}` takes arrays as weights; `model{jtu.keystr(keys)}` is "
+                f"`{type(node).__name__}`. Call it before `lora` and `quantise`, or after "
+                "`merge_lora` and `dequantise`."
+            )
+            raise TypeError(message)
 
 
 def _is_pair(model: Any) -> bool:

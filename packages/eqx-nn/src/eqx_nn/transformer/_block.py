@@ -14,10 +14,10 @@ from eqx_pytree import Module, field
 from .._dropout import Dropout
 from .._initial import Initializer
 from .._mlp import MLP
-from .._norm import LayerNorm
 from .._random import Key, key_of_each, split_key
 from .._shapes import describe
 from ..attention import Cache, MultiheadAttention, RotaryPositionalEmbedding
+from ..norms import LayerNorm
 from ._gated import GatedMLP
 
 

@@ -15,11 +15,11 @@ from jaxtyping import Array, Inexact, PRNGKeyArray
 from eqx_filter import is_array, tree_at
 from eqx_pytree import Module, field
 
-from ._entries import check_entry
-from ._flag import known
-from ._init import checked_size
-from ._random import split_key
-from ._state import State, StatefulLayer, StateIndex
+from .._entries import check_entry
+from .._flag import known
+from .._init import checked_size
+from .._random import split_key
+from .._state import State, StatefulLayer, StateIndex
 
 INITIAL_ITERATIONS = 15
 """Steps of the power iteration that a `SpectralNorm` takes when it is built."""

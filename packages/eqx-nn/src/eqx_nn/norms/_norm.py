@@ -18,10 +18,10 @@ from jaxtyping import Array, ArrayLike, Inexact, Shaped
 
 from eqx_pytree import Module, field, warn_user
 
-from ._init import at_least_float32, checked_size
-from ._shapes import describe, for_channels, shape_of
-from ._spatial import DataFormat, checked_format, is_last, spatial, with_channels
-from ._unset import UNSET
+from .._init import at_least_float32, checked_size
+from .._shapes import describe, for_channels, shape_of
+from .._spatial import DataFormat, checked_format, is_last, spatial, with_channels
+from .._unset import UNSET
 
 Affine = Inexact[Array, "..."] | None
 

@@ -14,12 +14,12 @@ from jaxtyping import Array, ArrayLike, Bool, Inexact, Shaped
 
 from eqx_pytree import field, warn_user
 
-from ._entries import check_entry
-from ._flag import known
-from ._init import at_least_float32, checked_size
-from ._shapes import describe, for_channels, shape_of
-from ._spatial import DataFormat, checked_format, is_last, spatial, with_channels
-from ._state import State, StatefulLayer, StateIndex
+from .._entries import check_entry
+from .._flag import known
+from .._init import at_least_float32, checked_size
+from .._shapes import describe, for_channels, shape_of
+from .._spatial import DataFormat, checked_format, is_last, spatial, with_channels
+from .._state import State, StatefulLayer, StateIndex
 
 Statistics = tuple[Inexact[Array, " channels"], Inexact[Array, " channels"]]
 
