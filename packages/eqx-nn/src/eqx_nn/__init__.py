@@ -5,6 +5,7 @@ from eqx_pytree import load_on_use
 from . import (
     adapters,
     attention,
+    composing,
     convolutions,
     images,
     norms,
@@ -14,8 +15,6 @@ from . import (
     torch,
     transformer,
 )
-from ._batched import batched
-from ._composed import Lambda, Sequential
 from ._dropout import Dropout
 from ._embedding import Embedding
 from ._init import default_init
@@ -25,10 +24,10 @@ from ._mode import inference_mode
 from ._prelu import PReLU
 from ._random import Keys
 from ._reinit import reinit
-from ._shared import Shared, SharedNode
 from ._state import State, StatefulLayer, StateIndex, delete_init_state, make_with_state
 from .adapters import *  # noqa: F403 - the names in its `__all__`
 from .attention import *  # noqa: F403 - the names in its `__all__`
+from .composing import *  # noqa: F403 - the names in its `__all__`
 from .convolutions import *  # noqa: F403 - the names in its `__all__`
 from .images import *  # noqa: F403 - the names in its `__all__`
 from .norms import *  # noqa: F403 - the names in its `__all__`
@@ -44,16 +43,11 @@ __all__ = [
     "Embedding",
     "Identity",
     "Keys",
-    "Lambda",
     "Linear",
     "PReLU",
-    "Sequential",
-    "Shared",
-    "SharedNode",
     "State",
     "StateIndex",
     "StatefulLayer",
-    "batched",
     "default_init",
     "delete_init_state",
     "inference_mode",
@@ -62,6 +56,7 @@ __all__ = [
 ]
 __all__ += adapters.__all__
 __all__ += attention.__all__
+__all__ += composing.__all__
 __all__ += convolutions.__all__
 __all__ += images.__all__
 __all__ += norms.__all__

@@ -15,8 +15,8 @@ from eqx_filter import tree_at
 
 from .._embedding import Embedding
 from .._linear import Linear
-from .._shared import SharedNode
 from .._weight import Weight
+from ..composing import SharedNode
 from ..convolutions import Conv, ConvTranspose
 from ..norms import SpectralNorm, WeightNorm
 

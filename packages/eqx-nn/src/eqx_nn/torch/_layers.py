@@ -18,8 +18,8 @@ from eqx_filter import tree_at, tree_equal
 from .._linear import Linear
 from .._mlp import MLP
 from .._prelu import PReLU
-from .._shared import Shared
 from ..attention import MultiheadAttention
+from ..composing import Shared
 from ..convolutions import Conv, ConvTranspose
 from ..norms import BatchNorm, SpectralNorm, WeightNorm
 from ..recurrent import RNN, GRUCell, LSTMCell, RNNCell

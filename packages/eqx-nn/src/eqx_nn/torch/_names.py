@@ -15,7 +15,7 @@ import numpy as np
 
 from eqx_filter import is_array
 
-from .._composed import Sequential
+from ..composing import Sequential
 
 Entries = dict[str, np.ndarray]
 Values = dict[Any, Any]

@@ -12,12 +12,12 @@ from jaxtyping import Array
 
 from eqx_pytree import Module, field
 
-from ._init import checked_size
-from ._linear import Linear
-from ._random import Key, split_key
-from ._shapes import describe, shape_of
-from ._state import StatefulLayer
-from ._weight import Weight
+from .._init import checked_size
+from .._linear import Linear
+from .._random import Key, split_key
+from .._shapes import describe, shape_of
+from .._state import StatefulLayer
+from .._weight import Weight
 
 
 def batched(layer: Callable[..., Any], axes: int = 1) -> Batched:

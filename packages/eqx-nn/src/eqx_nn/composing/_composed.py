@@ -11,10 +11,10 @@ import jax
 
 from eqx_pytree import Module
 
-from ._pickling import from_state, to_state
-from ._random import Key, key_of_each
-from ._state import StatefulLayer
-from ._unset import UNSET
+from .._pickling import from_state, to_state
+from .._random import Key, key_of_each
+from .._state import StatefulLayer
+from .._unset import UNSET
 
 
 class Sequential(StatefulLayer):
