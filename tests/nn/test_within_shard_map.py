@@ -8,7 +8,11 @@ from jax.sharding import Mesh, PartitionSpec
 
 from eqx_filter import combine, is_array, partition
 from eqx_nn import (
+    GRU,
+    LRU,
+    LSTM,
     MLP,
+    RNN,
     Conv1d,
     GroupNorm,
     LayerNorm,
@@ -16,6 +20,7 @@ from eqx_nn import (
     MultiheadAttention,
     RMSNorm,
 )
+from eqx_pytree import Module
 
 pytestmark = [
     pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices"),
@@ -24,12 +29,31 @@ pytestmark = [
 
 KEY = jax.random.key(0)
 X = jax.random.normal(KEY, (4, 3, 4))
+
+
+class Sum(Module):
+    """A cell that is not known."""
+
+    def __call__(self, x, state):
+        return state + x
+
+    def initial_state(self):
+        return jnp.zeros(4)
+
+
 MODELS = {
     "LayerNorm": (LayerNorm((3, 4)), lambda layer, x: layer(x)),
     "RMSNorm": (RMSNorm((3, 4)), lambda layer, x: layer(x)),
     "GroupNorm": (GroupNorm(1, 3), lambda layer, x: layer(x)),
     "Linear": (Linear(4, 2, key=KEY), lambda layer, x: jax.vmap(layer)(x)),
     "Conv1d": (Conv1d(3, 2, 2, key=KEY), lambda layer, x: layer(x)),
+    "LSTM": (
+        LSTM(4, 2, 2, bidirectional=True, key=KEY),
+        lambda layer, x: layer(x, lengths=2, return_sequences=False)[0],
+    ),
+    "GRU": (GRU(4, 2, key=KEY), lambda layer, x: layer(x)[0]),
+    "RNN": (RNN(Sum()), lambda layer, x: layer(x)[0]),
+    "LRU": (LRU(4, 2, key=KEY), lambda layer, x: layer(x)[0]),
     "MLP": (MLP(4, 2, 3, 1, key=KEY), lambda layer, x: jax.vmap(layer)(x)),
     "MultiheadAttention": (
         MultiheadAttention(2, 4, key=KEY),

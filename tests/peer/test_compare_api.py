@@ -75,6 +75,23 @@ def test_members_and_brackets():
     ]
 
 
+@pytest.mark.parametrize(
+    ("ours", "told"),
+    [
+        (["a", "b"], []),
+        (["a", "b", "c"], []),
+        (["a"], ["it fields ['a'], not ['a', 'b']"]),
+        (["c", "a", "b"], ["it fields ['c', 'a', 'b'], not ['a', 'b']"]),
+        (None, ["it fields None, not ['a', 'b']"]),
+    ],
+)
+def test_fields_may_follow_those_of_the_peer(ours, told):
+    from compare_api import compare
+
+    of_peer, of_ours = ({**told_of(Plain), "fields": it} for it in (["a", "b"], ours))
+    assert compare({"it": of_ours}, {"it": of_peer}) == told
+
+
 def test_missing_name():
     from compare_api import compare
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from eqx_filter import filter_grad, filter_jit, tree_at
+from eqx_filter import filter_grad, filter_jit, is_array, tree_at
 from eqx_nn import GRU, LSTM, RNN, GRUCell, Keys, LSTMCell, RNNCell, inference_mode
 from eqx_pytree import Module, tree_equal
 
@@ -328,7 +328,14 @@ class TestInputs:
         )
 
     def test_numpy_goes_in(self, name):
-        assert_close(layer(name)(np.asarray(XS)), layer(name)(XS))
+        model = layer(name)
+        in_numpy = jax.tree.map(lambda x: np.asarray(x) if is_array(x) else x, model)
+        assert_close(in_numpy(np.asarray(XS)), model(XS))
+
+    def test_a_state_in_a_list(self):
+        model = layer("LSTM")
+        state = model.initial_state()
+        assert_close(model(XS, list(state)), model(XS, state))
 
 
 class Decay(Module):

@@ -105,6 +105,7 @@ def test_short_dtypes_are_read_in_float32(dtype):
         (lambda: LRU(3, 4, dtype=jnp.complex64, key=KEY), ValueError, "must be floating"),
         (lambda: LRU(3.5, 4, key=KEY), TypeError, "`size`"),
         (lambda: LRU(3, 4, key=KEY)(XS[..., :2]), ValueError, r"`\(\*batch, length, 3\)`"),
+        (lambda: LRU(3, 4, key=KEY)(XS + 1j), TypeError, "maps real sequences; .* complex64"),
         (lambda: LRU(3, 4, key=KEY)(XS, jnp.zeros(4)), ValueError, r"`state` of shape \(2, 4\)"),
         (lambda: LRU(3, 4, key=KEY)(XS, lengths=[7, 1]), ValueError, r"`lengths\[0\]` is 7"),
     ],

@@ -12,7 +12,6 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Inexact, PRNGKeyArray, Shaped
 
-from eqx_filter import is_inexact_array
 from eqx_pytree import Module, field
 
 from .._activation import TANH, activate, given, per_neuron
@@ -351,9 +350,9 @@ def _limit(hidden_size: int) -> float:
 
 def _zeros(cell: RNNCell | GRUCell | LSTMCell) -> Array:
     """A hidden state of zeros; whatever stands for the weights, they have a dtype together."""
-    return jnp.zeros(
-        cell.hidden_size, jnp.result_type(*filter(is_inexact_array, jax.tree.leaves(cell)))
-    )
+    dtypes = [x.dtype for x in jax.tree.leaves(cell) if hasattr(x, "dtype")]
+    inexact = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.inexact)]
+    return jnp.zeros(cell.hidden_size, jnp.result_type(*inexact))
 
 
 def _rows(stacked: Array, count: int) -> Sequence[Array]:

@@ -152,7 +152,7 @@ class RNN(Module):
         there is padding; or `(*batch, outputs)`. And the state of all cells after their last step.
 
         **Raises:** `TypeError` or `ValueError` for arrays of other shapes and dtypes, and for a
-        length beyond that of `xs`; `RuntimeError` if dropout needs a `key`.
+        length beyond that of `xs`, unless it is traced; `RuntimeError` if dropout needs a `key`.
         """
         name, layers = type(self).__name__, self._layers()
         xs, batch = checked_sequences(name, xs, getattr(self.cells[0], "input_size", None))

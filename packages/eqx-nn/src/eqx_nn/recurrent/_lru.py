@@ -146,6 +146,9 @@ class LRU(Module):
         length beyond that of `xs`.
         """
         xs, batch = checked_sequences("LRU", xs, self.size)
+        if jnp.iscomplexobj(xs):
+            message = f"`LRU` maps real sequences; `xs` has dtype {xs.dtype}. Its state is complex."
+            raise TypeError(message)
         kept = real_steps("LRU", xs.shape[:-1], lengths, mask)
         dtype = jnp.result_type(xs, self.D)
         a = self.eigenvalues()

@@ -43,11 +43,13 @@ def of_each_cell(layer: str, cells: Sequence[Any], given: Any, batch: tuple[int,
     **Raises:** `TypeError` for another structure than that of the cells, `ValueError` for an array
     of another shape.
     """
-    state = first_states(layer, cells, batch) if given is None else given
-    if given is not None and all(hasattr(cell, "initial_state") for cell in cells):
+    state = tuple(given) if isinstance(given, list) else given
+    if given is None:
+        state = first_states(layer, cells, batch)
+    elif all(hasattr(cell, "initial_state") for cell in cells):
         expected = jax.eval_shape(lambda: first_states(layer, cells, ()))
         _check(layer, state, expected, batch)
-    elif given is not None:
+    else:
         _check_rows(layer, state, len(cells), batch)
 
     def row(x: Any, i: int) -> Any:
