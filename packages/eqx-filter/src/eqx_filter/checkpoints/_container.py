@@ -78,12 +78,16 @@ def read_header(path: Path) -> Header:
     **Raises:** `RuntimeError` for a file that is damaged, cut, or of another kind.
     """
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(MOST_HEADER, size - 8):
-            reason = f"it has {size} bytes, and its first eight claim a header of {length}"
-            raise _damaged(path, reason)
-        encoded = file.read(length)
+        return _header(path, file)
+
+
+def _header(path: Path, file: Any) -> Header:
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > min(MOST_HEADER, size - 8):
+        reason = f"it has {size} bytes, and its first eight claim a header of {length}"
+        raise _damaged(path, reason)
+    encoded = file.read(length)
     try:
         header = json.loads(encoded)
         metadata = header.pop(METADATA, {})
@@ -128,9 +132,13 @@ class Reader:
     """The arrays of a file, each read when it is asked for; a context that closes the file."""
 
     def __init__(self, path: Path) -> None:
-        self.header = read_header(path)
         self.file = path.open("rb", buffering=0)
         self.map: mmap.mmap | None = None
+        try:
+            self.header = _header(path, self.file)  # of this very file, which another may replace
+        except BaseException:
+            self.file.close()
+            raise
 
     def __enter__(self) -> "Reader":
         return self

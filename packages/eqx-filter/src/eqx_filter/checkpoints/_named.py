@@ -20,7 +20,7 @@ from ..paths._dotted import tree_paths
 from ..paths._nodes import nodes_of
 from ._container import NAMES
 from ._errors import naming
-from ._host import NUMBERS, is_key, on_host
+from ._host import NUMBERS, is_key, is_lent, on_host
 
 Numbers = dict[str, tuple[str, str]]
 """By name, the type of a number and its text."""
@@ -40,8 +40,10 @@ class Named(NamedTuple):
     static: dict[str, str]
 
 
-def named(tree: Any) -> Named:
+def named(tree: Any, *, own: bool = False) -> Named:
     """Take the leaves of a PyTree to the host, by their names.
+
+    `own` says whether to copy arrays whose memory others may write to.
 
     **Raises:** `RuntimeError` naming a leaf that cannot be saved; `ValueError` if two leaves have
     one name.
@@ -59,7 +61,8 @@ def named(tree: Any) -> Named:
                 if first.setdefault(id(leaf), name) != name:
                     found.shared[name] = first[id(leaf)]
                     continue
-                found.arrays[name], kind = encoded(leaf)
+                array, kind = encoded(leaf)
+                found.arrays[name] = array.copy() if own and is_lent(leaf) else array
                 if kind:
                     found.kinds[name] = kind
     return found

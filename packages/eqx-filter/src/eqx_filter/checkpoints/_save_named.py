@@ -3,7 +3,10 @@
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ._atomic import replacing
 from ._container import write
@@ -48,7 +51,25 @@ def save(
     JSON does not hold, and for `metadata` of other things than texts; `ValueError` for metadata
     whose names begin with `eqx.`, and for two leaves of one name; `OSError` from the file system.
     """
-    found = named(unstacked(tree))
+    prepared = prepare(tree, config, metadata)
+    write_prepared(with_suffix(path, SUFFIX), prepared, durable=durable)
+
+
+class Prepared(NamedTuple):
+    """What a file will hold."""
+
+    arrays: dict[str, np.ndarray]
+    metadata: dict[str, str]
+
+
+def prepare(
+    tree: Any, config: Any, metadata: Mapping[str, str] | None, *, own: bool = False
+) -> Prepared:
+    """Bring a PyTree to the host; `own` says whether as it is now, whatever is written to it later.
+
+    **Raises:** as `save`, but for the file system.
+    """
+    found = named(unstacked(tree), own=own)
     texts = {
         "version": VERSION,
         "structure": digest(found),
@@ -59,8 +80,13 @@ def save(
         "static": json.dumps(found.static),
     }
     ours = {f"{OURS}{name}": text for name, text in texts.items()}
-    with replacing(with_suffix(path, SUFFIX), durable=durable) as file:
-        write(file, found.arrays, {**_checked(metadata), **ours})
+    return Prepared(found.arrays, {**_checked(metadata), **ours})
+
+
+def write_prepared(path: Path, prepared: Prepared, *, durable: bool) -> None:
+    """Write what was prepared, in the place of what the path holds."""
+    with replacing(path, durable=durable) as file:
+        write(file, *prepared)
 
 
 def _as_json(config: Any) -> str:
