@@ -55,8 +55,8 @@ class Background:
 def _run(works: list[Callable[[], None]], failed: list[BaseException]) -> None:
     error = _raised_by(works.pop())  # the traceback keeps this frame, which is to hold no arrays
     if error is not None:
-        traceback.clear_frames(error.__traceback__)
         failed.append(error)
+        traceback.clear_frames(error.__traceback__)  # may be the end of the owner: last
 
 
 def _raised_by(work: Callable[[], None]) -> BaseException | None:

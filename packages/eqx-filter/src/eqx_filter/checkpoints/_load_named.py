@@ -1,6 +1,5 @@
 """`load`: a PyTree of a file of named arrays, and what was found there."""
 
-import json
 import os
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -17,7 +16,8 @@ from ._container import Reader, read_header
 from ._files import with_suffix
 from ._named import restacked, static_texts, unstacked
 from ._save_named import SUFFIX
-from ._source import OURS, Source
+from ._source import Source
+from ._texts import config_of
 
 _Tree = TypeVar("_Tree")
 
@@ -161,5 +161,5 @@ def load_config(path: str | os.PathLike[str]) -> Any:
 
     **Raises:** as `load`, for the file.
     """
-    header = read_header(with_suffix(path, SUFFIX))
-    return json.loads(header.metadata.get(f"{OURS}config", "null"))
+    target = with_suffix(path, SUFFIX)
+    return config_of(target, read_header(target))

@@ -12,7 +12,7 @@ from ._atomic import replacing
 from ._container import write
 from ._files import with_suffix
 from ._named import digest, named, unstacked
-from ._source import OURS
+from ._texts import OURS
 
 VERSION = "1"
 SUFFIX = ".safetensors"

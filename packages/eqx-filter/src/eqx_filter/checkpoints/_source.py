@@ -1,6 +1,5 @@
 """A file of named arrays that leaves are asked of: each comes as its place in `like` wants it."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,14 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..shared._predicates import is_inexact
-from ._container import Reader
+from ._container import Reader, damaged
 from ._host import NUMBERS, is_key
-from ._named import decoded, is_array_leaf, number_of
-
-OURS = "eqx."
-"""What the texts that `save` adds begin with."""
-
-_TABLES = ("numbers", "kinds", "shared", "static")
+from ._named import decoded, is_array_leaf
+from ._texts import texts_of
 
 
 class Unfit(Exception):  # noqa: N818 - it is no error for the user, who is told of all at once
@@ -34,9 +29,7 @@ class Source:
         self.reader = reader
         self.may_cast = may_cast
         self.dtype = dtype
-        texts = self.reader.header.metadata
-        tables = [json.loads(texts.get(f"{OURS}{name}", "{}")) for name in _TABLES]
-        self.numbers, self.kinds, self.shared, self.static = tables
+        self.numbers, self.kinds, self.shared, self.static = texts_of(reader.path, reader.header)
         self.loaded: list[str] = []
         self.missing: list[str] = []
         self.reshaped: list[str] = []
@@ -75,11 +68,12 @@ class Source:
         return [(name, saved, text) for name, saved, text in both if saved not in (None, text)]
 
     def _number(self, name: str, like: Any) -> Any:
-        kind, text = self.numbers[name]
-        if type(like).__name__ != kind:
-            told = f"a `{type(like).__name__}` in `like`, and a `{kind}` in the file"
+        number = self.numbers[name]
+        if type(like) is not type(number):
+            kinds = type(like).__name__, type(number).__name__
+            told = "a `{}` in `like`, and a `{}` in the file".format(*kinds)
             raise Unfit(told)
-        return number_of(kind, text)
+        return number
 
     def _array(self, name: str, at: str, like: Any, sharding: Any) -> Any:
         is_array = isinstance(like, (jax.Array, jax.ShapeDtypeStruct, np.ndarray, np.generic))
@@ -98,10 +92,17 @@ class Source:
         if "key" in kind or (not is_numpy and is_key(like)):
             made = _keys(kind.get("key"), found, like, sharding)
         else:
-            made = self._numbers(name, decoded(found, kind), like, sharding)
+            made = self._numbers(name, self._decoded(at, found, kind), like, sharding)
         if is_numpy:
             return made
         return self._made.setdefault(wanted, made)
+
+    def _decoded(self, name: str, array: np.ndarray, kind: Mapping[str, str]) -> np.ndarray:
+        try:
+            return decoded(array, kind)
+        except (TypeError, ValueError, IndexError) as error:
+            reason = f"`{name}` is told to be of dtype {kind.get('dtype')!r}: {error}"
+            raise damaged(self.reader.path, reason) from None
 
     def _numbers(self, name: str, array: np.ndarray, like: Any, sharding: Any) -> Any:
         if array.shape != like.shape:
