@@ -104,11 +104,17 @@ def encoded(leaf: Any) -> tuple[np.ndarray, dict[str, str]]:
 
 
 def decoded(array: np.ndarray, kind: Mapping[str, str]) -> np.ndarray:
-    """The array that was encoded, of its own dtype."""
+    """The array that was encoded, of its own dtype.
+
+    **Raises:** `TypeError`, `ValueError` or `IndexError` if it cannot have been.
+    """
     name = kind.get("dtype")
     if name is None:
         return array
     dtype = np.dtype(getattr(jnp, name, None) or name)
+    if dtype.name != name or not (dtype.kind == "c" or dtype.itemsize == 1):
+        message = "it is never encoded"
+        raise TypeError(message)
     if dtype.kind == "c":
         return np.ascontiguousarray(array).view(dtype).reshape(array.shape[:-1])
     return array.view(dtype)
