@@ -72,6 +72,7 @@ class Checkpoints:
         self._best = as_best(best)
         self._background = Background() if background else None
         self._newest: int | None = None
+        self._has_written = False
         if self.folder.exists() and not self.folder.is_dir():
             message = f"`{self.folder}` is a file. `Checkpoints` needs a folder."
             raise NotADirectoryError(message)
@@ -205,9 +206,15 @@ class Checkpoints:
 
     def _write(self, step: int, prepared: Prepared) -> None:
         make_folder(self.folder)
+        if not self._has_written:
+            self._rotate(None)  # what processes that were killed left piles up otherwise
         write_prepared(self.folder / name_of(step), prepared, durable=True)
+        self._has_written = True
+        self._rotate(step)
+
+    def _rotate(self, last: int | None) -> None:
         if self.keep is not None:
-            rotate(self.folder, self.keep, self._best, step)
+            rotate(self.folder, self.keep, self._best, last)
 
     def _check_order(self, step: int) -> None:
         if self._newest is None:

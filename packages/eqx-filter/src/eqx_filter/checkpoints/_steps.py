@@ -79,7 +79,7 @@ def ranked(folder: Path, steps: Iterable[int], best: Best) -> tuple[int | None, 
     return max(step for step, value in values.items() if value == most), unread
 
 
-def rotate(folder: Path, keep: int, best: Best | None, last: int) -> None:
+def rotate(folder: Path, keep: int, best: Best | None, last: int | None) -> None:
     """Take away all but the newest steps, the best, the last one saved, and what is not read."""
     steps = steps_in(folder)
     old = [step for step in steps[:-keep] if step != last]
