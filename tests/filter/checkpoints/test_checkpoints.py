@@ -2,7 +2,6 @@
 
 import errno
 import math
-import os
 import subprocess
 import sys
 
@@ -289,15 +288,6 @@ class TestFolder:
         ckpts.path(1).mkdir()
         with pytest.raises(IsADirectoryError, match=r"step-00000001\.safetensors"):
             ckpts.save(1, state())
-
-    @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is forbidden to root")
-    def test_one_that_may_only_be_read(self, tmp_path):
-        ckpts = filled(tmp_path / "run", [1])
-        (tmp_path / "run").chmod(0o500)
-        assert ckpts.restore(state())[1] == 1
-        with pytest.raises(PermissionError, match="run"):
-            ckpts.save(2, state())
-        (tmp_path / "run").chmod(0o700)
 
     def test_a_step_that_another_process_takes_away(self, tmp_path, monkeypatch):
         ckpts = filled(tmp_path, [1])

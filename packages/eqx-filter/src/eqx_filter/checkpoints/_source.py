@@ -1,6 +1,7 @@
 """A file of named arrays that leaves are asked of: each comes as its place in `like` wants it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -90,18 +91,23 @@ class Source:
         read = self.reader.read if sharding is None else self.reader.view
         kind, found = self.kinds.get(at, {}), read(at)
         if "key" in kind or (not is_numpy and is_key(like)):
-            made = _keys(kind.get("key"), found, like, sharding)
+            with self._refusing_damage(at, kind):
+                made = _keys(kind.get("key"), found, like)
+            made = made if sharding is None else jax.device_put(made, sharding)
         else:
-            made = self._numbers(name, self._decoded(at, found, kind), like, sharding)
+            with self._refusing_damage(at, kind):
+                found = decoded(found, kind)
+            made = self._numbers(name, found, like, sharding)
         if is_numpy:
             return made
         return self._made.setdefault(wanted, made)
 
-    def _decoded(self, name: str, array: np.ndarray, kind: Mapping[str, str]) -> np.ndarray:
+    @contextmanager
+    def _refusing_damage(self, name: str, kind: Mapping[str, str]) -> Iterator[None]:
         try:
-            return decoded(array, kind)
+            yield
         except (TypeError, ValueError, IndexError) as error:
-            reason = f"`{name}` is told to be of dtype {kind.get('dtype')!r}: {error}"
+            reason = f"`{name}` is told to be {dict(kind)}: {error}"
             raise damaged(self.reader.path, reason) from None
 
     def _numbers(self, name: str, array: np.ndarray, like: Any, sharding: Any) -> Any:
@@ -145,7 +151,7 @@ def _placed(array: np.ndarray, dtype: np.dtype, like: Any, sharding: Any) -> Any
     return jax.block_until_ready(made)
 
 
-def _keys(impl: str | None, data: np.ndarray, like: Any, sharding: Any) -> jax.Array:
+def _keys(impl: str | None, data: np.ndarray, like: Any) -> jax.Array:
     wanted = _impl_of(like)
     if impl is None or impl != wanted or data.shape[: len(like.shape)] != like.shape:
         in_like = f"keys of `{wanted}`" if wanted else f"of dtype `{like.dtype}`"
@@ -155,8 +161,7 @@ def _keys(impl: str | None, data: np.ndarray, like: Any, sharding: Any) -> jax.A
             f"{in_like}, of shape {like.shape}, in `like`, and {in_file}, of {shape}, in the file"
         )
         raise Unfit(told)
-    keys = jax.random.wrap_key_data(jnp.array(data), impl=impl)
-    return keys if sharding is None else jax.device_put(keys, sharding)
+    return jax.random.wrap_key_data(jnp.array(data), impl=impl)
 
 
 def _impl_of(like: Any) -> str | None:
