@@ -23,7 +23,7 @@ ADAM = optax.adam(3e-3)
 
 
 class Classifier(eqx.Module):
-    """Layers with all that a training has to keep: parameters, statistics of batches, randomness."""
+    """What a training has to keep: parameters, statistics of batches, randomness."""
 
     first: eqx.nn.Linear
     norm: eqx.nn.BatchNorm
