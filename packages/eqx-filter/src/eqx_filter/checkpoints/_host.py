@@ -47,7 +47,8 @@ def is_lent(leaf: Any) -> bool:
 
 def is_key(leaf: Any) -> bool:
     """Whether an array, or what stands for one, holds typed PRNG keys."""
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    dtype = leaf.dtype
+    return not isinstance(dtype, np.dtype) and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def _kind(leaf: Any) -> str:

@@ -92,7 +92,7 @@ def load(
     differing: list[tuple[str, str, str]] = []
     if where is None:
         unexpected = [name for name in source.names() if name not in own]
-        differing = source.differing(static_texts(expanded))
+        differing = source.differing(static_texts(expanded)) if source.static else []
     refused = source.faults
     if strict in (True, "missing"):
         refused = refused + _told("lacks", source.missing, source.names())

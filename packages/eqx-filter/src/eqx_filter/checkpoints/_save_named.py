@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ._atomic import replacing
 from ._container import write
 from ._files import with_suffix
-from ._named import digest, named, unstacked
+from ._named import Named, digest, named, unstacked
 from ._texts import OURS
 
 VERSION = "1"
@@ -56,10 +54,10 @@ def save(
 
 
 class Prepared(NamedTuple):
-    """What a file will hold."""
+    """What a file will hold: leaves, and texts beside those that tell of the leaves."""
 
-    arrays: dict[str, np.ndarray]
-    metadata: dict[str, str]
+    found: Named
+    texts: dict[str, str]
 
 
 def prepare(
@@ -69,24 +67,24 @@ def prepare(
 
     **Raises:** as `save`, but for the file system.
     """
-    found = named(unstacked(tree), own=own)
-    texts = {
+    texts = {**_checked(metadata), f"{OURS}config": _as_json(config)}
+    return Prepared(named(unstacked(tree), own=own), texts)
+
+
+def write_prepared(path: Path, prepared: Prepared, *, durable: bool) -> None:
+    """Write what was prepared, in the place of what the path holds."""
+    found, texts = prepared
+    ours = {
         "version": VERSION,
         "structure": digest(found),
-        "config": _as_json(config),
         "numbers": json.dumps(found.numbers),
         "kinds": json.dumps(found.kinds),
         "shared": json.dumps(found.shared),
         "static": json.dumps(found.static),
     }
-    ours = {f"{OURS}{name}": text for name, text in texts.items()}
-    return Prepared(found.arrays, {**_checked(metadata), **ours})
-
-
-def write_prepared(path: Path, prepared: Prepared, *, durable: bool) -> None:
-    """Write what was prepared, in the place of what the path holds."""
+    metadata = {**texts, **{f"{OURS}{name}": text for name, text in ours.items()}}
     with replacing(path, durable=durable) as file:
-        write(file, *prepared)
+        write(file, found.arrays, metadata)
 
 
 def _as_json(config: Any) -> str:

@@ -95,8 +95,9 @@ class Source:
                 made = _keys(kind.get("key"), found, like)
             made = made if sharding is None else jax.device_put(made, sharding)
         else:
-            with self._refusing_damage(at, kind):
-                found = decoded(found, kind)
+            if "dtype" in kind:
+                with self._refusing_damage(at, kind):
+                    found = decoded(found, kind)
             made = self._numbers(name, found, like, sharding)
         if is_numpy:
             return made
