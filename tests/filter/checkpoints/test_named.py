@@ -205,8 +205,27 @@ class TestWhatFits:
 
     def test_a_name_that_is_alike_is_told(self, tmp_path):
         save(tmp_path / "x", {"encoder": {"weight": jnp.ones(2)}})
-        with pytest.raises(RuntimeError, match=r"lacks `encodr.weight`, which is like `enc"):
-            load(tmp_path / "x", {"encodr": {"weight": jnp.ones(2)}})
+        like = {"encodr": {"weight": jnp.ones(2)}}
+        with pytest.raises(
+            RuntimeError, match=r"lacks `encodr.weight` \(it has `encoder.weight`\)\."
+        ):
+            load(tmp_path / "x", like)
+
+    def test_so_is_one_for_each_name(self, tmp_path):
+        save(tmp_path / "x", {"encoder": {"weight": jnp.ones(2), "bias": jnp.ones(1)}})
+        like = {"encodr": {"weight": jnp.ones(2), "bias": jnp.ones(1)}, "zzz": jnp.ones(1)}
+        told = (
+            r"lacks `encodr.bias` \(it has `encoder.bias`\), `encodr.weight` \(it has "
+            r"`encoder.weight`\), `zzz`\. The file has also `encoder.bias` \(`like` has "
+            r"`encodr.bias`\), "
+        )
+        with pytest.raises(RuntimeError, match=told):
+            load(tmp_path / "x", like)
+
+    def test_a_name_that_is_taken_is_none_that_is_alike(self, tmp_path):
+        save(tmp_path / "x", {"weight0": jnp.ones(2)})
+        with pytest.raises(RuntimeError, match=r"The file lacks `weight1`\. `strict"):
+            load(tmp_path / "x", {"weight0": jnp.ones(2), "weight1": jnp.ones(2)})
 
     def test_strict(self, tmp_path):
         path, tree = self.saved(tmp_path)

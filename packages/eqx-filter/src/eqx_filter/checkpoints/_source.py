@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..shared._predicates import is_inexact
-from ._container import Reader, damaged
+from ._container import damaged
 from ._host import NUMBERS, is_key
 from ._named import decoded, is_array_leaf
+from ._shards import AnyReader
 from ._texts import texts_of
 
 
@@ -26,7 +27,7 @@ class Source:
     None, is that of all inexact ones.
     """
 
-    def __init__(self, reader: Reader, *, may_cast: bool, dtype: Any) -> None:
+    def __init__(self, reader: AnyReader, *, may_cast: bool, dtype: Any) -> None:
         self.reader = reader
         self.may_cast = may_cast
         self.dtype = dtype
