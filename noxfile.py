@@ -596,10 +596,3 @@ def bench(session: nox.Session) -> None:
     session.install(*package_paths(editable=False), *group("bench"))
     python = peer_python(session, "optax")
     session.run("python", "benchmarks/speed.py", "--peer", python, *session.posargs)
-
-
-@nox.session
-def bench_files(session: nox.Session) -> None:
-    """Save and load by ours and by others: seconds, memory; `-- --quick` takes smaller arrays."""
-    session.install(*package_paths(editable=False), *group("bench"))
-    session.run("python", "benchmarks/saving.py", *session.posargs)
