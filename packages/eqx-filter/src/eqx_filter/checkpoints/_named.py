@@ -50,29 +50,33 @@ def named(tree: Any, *, own: bool = False) -> Named:
     """
     found = Named({}, {}, {}, {}, static_texts(tree))
     first: dict[int, str] = {}
-    for name, leaf in tree_paths(tree).items():
-        with naming("tree", (_Key(name),), "saved"):
-            if isinstance(leaf, jax.ShapeDtypeStruct):
-                message = "it is a `jax.ShapeDtypeStruct`, and has no values"
-                raise TypeError(message)
-            if type(leaf) in NUMBERS:
-                found.numbers[name] = type(leaf).__name__, repr(leaf)
-            elif is_array_leaf(leaf):
-                if first.setdefault(id(leaf), name) != name:
-                    found.shared[name] = first[id(leaf)]
-                    continue
-                array, kind = encoded(leaf)
-                found.arrays[name] = array.copy() if own and is_lent(leaf) else array
-                if kind:
-                    found.kinds[name] = kind
+    key = _Key()
+    with naming("tree", (key,), "saved"):
+        for key.name, leaf in tree_paths(tree).items():
+            _take(found, key.name, leaf, first, own=own)
     return found
 
 
-class _Key:
-    """A name as a key of a path, for messages."""
+def _take(found: Named, name: str, leaf: Any, first: dict[int, str], *, own: bool) -> None:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        message = "it is a `jax.ShapeDtypeStruct`, and has no values"
+        raise TypeError(message)
+    if type(leaf) in NUMBERS:
+        found.numbers[name] = type(leaf).__name__, repr(leaf)
+    elif is_array_leaf(leaf):
+        if first.setdefault(id(leaf), name) != name:
+            found.shared[name] = first[id(leaf)]
+            return
+        array, kind = encoded(leaf)
+        found.arrays[name] = array.copy() if own and is_lent(leaf) else array
+        if kind:
+            found.kinds[name] = kind
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+
+class _Key:
+    """A name as a key of a path, for messages: that of the leaf at which one is."""
+
+    name = ""
 
     def __str__(self) -> str:
         return f".{self.name}" if self.name else ""
