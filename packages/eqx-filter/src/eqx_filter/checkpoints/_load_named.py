@@ -72,7 +72,8 @@ def load(
     - `report`: whether to return a `LoadReport` too.
 
     **Returns:** a PyTree of the structure of `like`; with `report`, the pair of that and a
-    `LoadReport`. Arrays are read one after another, so that no more memory is used than they need.
+    `LoadReport`. Arrays are read one after another, so that no more memory is used than they need, but
+    for 64 MB that wait to be put on a device.
 
     **Raises:** `RuntimeError` naming what does not fit, with names that are alike, and for a file
     that is damaged or is none of named arrays; `ValueError` for arguments that are none of these;
@@ -87,7 +88,8 @@ def load(
     rows = zip(own.items(), wanted, _each(sharding, expanded), strict=True)
     with opened(target) as reader:
         source = Source(reader, may_cast=cast, dtype=kind)
-        leaves = [source.leaf(name, it, to) if asked else it for (name, it), asked, to in rows]
+        found = [source.leaf(name, it, to) if asked else it for (name, it), asked, to in rows]
+        leaves = source.finished(found)
     left = [name for name in source.names() if name not in own]
     unexpected: list[str] = []
     differing: list[tuple[str, str, str]] = []
@@ -111,8 +113,8 @@ def load(
         message = f"`{target}` does not fit `like`. {told}{more} {_WAYS_OUT}"
         raise RuntimeError(message)
     tree = restacked(like, jtu.tree_structure(expanded).unflatten(leaves))
-    found = source.loaded, source.missing, unexpected, source.reshaped, source.cast, differing
-    return (tree, LoadReport(*map(tuple, found))) if report else tree
+    told_of = source.loaded, source.missing, unexpected, source.reshaped, source.cast, differing
+    return (tree, LoadReport(*map(tuple, told_of))) if report else tree
 
 
 _MOST_TOLD = 12

@@ -20,6 +20,20 @@ class Unfit(Exception):  # noqa: N818 - it is no error for the user, who is told
     """What keeps an entry of a file from being a leaf; the message goes on after its name."""
 
 
+_BATCH = 2**26
+"""Bytes of arrays that wait on the host until they are put on the device at once."""
+
+
+class Waiting:
+    """A leaf that is read; `made` is its array on the device once that is put there."""
+
+    __slots__ = ("array", "made")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array: np.ndarray | None = array
+        self.made: Any = None
+
+
 class Source:
     """A file, and by the names of leaves what was found in it.
 
@@ -38,13 +52,18 @@ class Source:
         self.cast: list[str] = []
         self.faults: list[str] = []
         self._made: dict[Any, Any] = {}
+        self._waiting: list[Waiting] = []
+        self._bytes = 0
 
     def names(self) -> list[str]:
         """Of all leaves in the file."""
         return [*self.reader.header.tensors, *self.numbers, *self.shared]
 
     def leaf(self, name: str, like: Any, sharding: Any) -> Any:
-        """The leaf of a name; `like` itself where the file has none, or none that fits."""
+        """The leaf of a name; `like` itself where the file has none, or none that fits.
+
+        It may be `Waiting`: see `finished`.
+        """
         at = self.shared.get(name, name)
         is_array = is_array_leaf(like) or isinstance(like, jax.ShapeDtypeStruct)
         if not is_array and type(like) not in NUMBERS:
@@ -63,6 +82,11 @@ class Source:
             return like
         self.loaded.append(name)
         return found
+
+    def finished(self, leaves: list[Any]) -> list[Any]:
+        """The leaves, of which none waits to be put on the device."""
+        self._put()
+        return [leaf.made if isinstance(leaf, Waiting) else leaf for leaf in leaves]
 
     def differing(self, texts: Mapping[str, str]) -> list[tuple[str, str, str]]:
         """Of what is no array, by its name, the text in the file and another one."""
@@ -130,7 +154,24 @@ class Source:
                 told = f"of dtype `{dtype}`, and complex in the file"
                 raise Unfit(told)
             self.cast.append(name)
-        return _placed(array, dtype, like, sharding)
+        placed = _placed(array, dtype, like, sharding)
+        is_on_host = isinstance(placed, np.ndarray) and not isinstance(like, np.ndarray)
+        return self._wait(placed) if is_on_host else placed
+
+    def _wait(self, array: np.ndarray) -> Waiting:
+        waiting = Waiting(array)
+        self._waiting.append(waiting)
+        self._bytes += array.nbytes
+        if self._bytes > _BATCH:
+            self._put()
+        return waiting
+
+    def _put(self) -> None:
+        """Put what waits on the device: at once takes two thirds of the time of one by one."""
+        arrays = jax.device_put([it.array for it in self._waiting], may_alias=True)
+        for waiting, array in zip(self._waiting, arrays, strict=True):
+            waiting.array, waiting.made = None, array
+        self._waiting, self._bytes = [], 0
 
 
 def _without_ones(shape: tuple[int, ...]) -> list[int]:
@@ -138,7 +179,7 @@ def _without_ones(shape: tuple[int, ...]) -> list[int]:
 
 
 def _placed(array: np.ndarray, dtype: np.dtype, like: Any, sharding: Any) -> Any:
-    """An array where it is wanted, of the kind of `like`."""
+    """An array of the kind of `like`, where it is wanted; on the host for the default device."""
     array = array.astype(dtype, copy=False)
     if isinstance(like, np.generic):
         return array.reshape(())[()]
@@ -148,7 +189,7 @@ def _placed(array: np.ndarray, dtype: np.dtype, like: Any, sharding: Any) -> Any
         told = f"of dtype `{dtype}`, for which `jax_enable_x64` must be switched on"
         raise Unfit(told)
     if sharding is None:
-        return jax.device_put(array, may_alias=True)
+        return array
     made = jax.make_array_from_callback(array.shape, sharding, lambda index: np.array(array[index]))
     return jax.block_until_ready(made)
 
