@@ -162,7 +162,7 @@ TOPICS: dict[str, dict[str, Row]] = {
         ),
         "save_named": Row("save 200 MB in 2,000 arrays by names", "ms", limit=1.15, slow=True),
         "load_named": Row("load them as JAX arrays", "ms", limit=1.2, slow=True),
-        "save_background": Row("begin to save them in the background", "ms", 1.25, slow=True),
+        "save_background": Row("begin to save them in the background", "ms", 2.0, slow=True),
     },
     "training": {
         "optimizer_step": Row("training step by `Optimizer`", limit=1.2),

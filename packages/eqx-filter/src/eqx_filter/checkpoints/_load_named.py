@@ -72,8 +72,8 @@ def load(
     - `report`: whether to return a `LoadReport` too.
 
     **Returns:** a PyTree of the structure of `like`; with `report`, the pair of that and a
-    `LoadReport`. Arrays are read one after another, so that no more memory is used than they need, but
-    for 64 MB that wait to be put on a device.
+    `LoadReport`. Arrays are read one after another, so that no more memory is used than they need,
+    but for 64 MB that wait to be put on a device.
 
     **Raises:** `RuntimeError` naming what does not fit, with names that are alike, and for a file
     that is damaged or is none of named arrays; `ValueError` for arguments that are none of these;
