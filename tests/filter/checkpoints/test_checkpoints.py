@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from eqx_filter import Checkpoints, filter_eval_shape, load, load_config, save, tree_equal
+from eqx_filter.checkpoints import _steps
 
 
 def state(number=0.0):
@@ -197,6 +198,18 @@ class TestRotation:
         for step, loss in enumerate([2, 1, 1, 3]):
             ckpts.save(step, state(), metrics={"loss": loss})
         assert ckpts.steps() == (2, 3)
+
+    def test_each_file_is_read_once_for_its_metrics(self, tmp_path, monkeypatch):
+        read, seen = _steps.read_header, []
+        monkeypatch.setattr(_steps, "read_header", lambda path: (seen.append(path), read(path))[1])
+        ckpts = Checkpoints(tmp_path, keep=3, best="loss")
+        for step in range(8):
+            ckpts.save(step, state(), metrics={"loss": step})
+        assert ckpts.best() == 0
+        assert sorted(seen) == [ckpts.path(step) for step in range(8)]
+        ckpts.save(7, state(), metrics={"loss": -1})
+        assert ckpts.best() == 7
+        assert len(seen) == 9
 
     def test_infinite_metrics(self, tmp_path):
         ckpts = Checkpoints(tmp_path, best="loss")

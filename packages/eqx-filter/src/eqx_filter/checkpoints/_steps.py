@@ -8,6 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from eqx_pytree import warn_user
@@ -46,10 +47,17 @@ def metrics_of(path: Path) -> dict[str, float]:
 
     **Raises:** `RuntimeError` for a file that is damaged; `OSError` from the file system.
     """
+    status = path.stat()
+    return dict(_metrics_at(path, status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=10_000)
+def _metrics_at(path: Path, *_: int) -> tuple[tuple[str, float], ...]:
+    """The metrics of a file, which is not read again until it is another."""
     text = read_header(path).metadata.get(METRICS, "{}")
     try:
         found = json.loads(text)
-        return {name: float(value) for name, value in found.items()}
+        return tuple((name, float(value)) for name, value in found.items())
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         message = f"`{path}` is damaged, or was not written by `Checkpoints`: its metrics: {error}."
         raise RuntimeError(message) from None
