@@ -1,7 +1,7 @@
 """Named files that are damaged anywhere: refused by name, or read as they are, in little memory.
 
-There is no checksum. A bit that flips inside the elements of an array makes another array, one in
-the text of a number another number, and one in a name another name. Nothing else may come of it.
+Without checksums a bit that flips inside the elements of an array makes another array, and one in
+the text of a number another number. Nothing else may come of it. With them nothing at all may.
 """
 
 import json
@@ -34,12 +34,24 @@ TREE = {
 MOST_MEMORY = 2**26
 
 
+METRICS = {"loss": 0.5}
+
+
+def saved(folder: Any, **options: Any) -> bytes:
+    path = folder / "tree.safetensors"
+    save(path, TREE, config={"width": 3}, metadata={"metrics": json.dumps(METRICS)}, **options)
+    return path.read_bytes()
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A file, as bytes."""
-    path = tmp_path_factory.mktemp("named") / "tree.safetensors"
-    save(path, TREE, config={"width": 3}, metadata={"metrics": '{"loss": 0.5}'})
-    return path.read_bytes()
+    return saved(tmp_path_factory.mktemp("named"))
+
+
+@pytest.fixture(scope="module")
+def whole_with_checksums(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("checked"), checksum=True)
 
 
 def header_size(data: bytes) -> int:
@@ -107,8 +119,8 @@ def bits(tree: Any) -> list[tuple[Any, Any, bytes]]:
     return [(it.dtype, it.shape, it.tobytes()) for it in hosted]
 
 
-def numbers(tree: Any) -> list[type]:
-    return [type(it) for it in jax.tree.leaves(tree) if isinstance(it, (bool, int, float))]
+def values(tree: Any) -> list[Any]:
+    return [it for it in jax.tree.leaves(tree) if isinstance(it, (bool, int, float))]
 
 
 def read(path: Any, function: Any, *args: Any) -> Any:
@@ -148,8 +160,23 @@ def test_damaged_files(damage, whole, tmp_path, traced_memory):
         elements = data[header_size(data) :]
         right.write_bytes(whole[:size] + elements)
         assert bits(tree) == bits(load(right, TREE)), data.hex()
-        assert numbers(tree) == numbers(TREE)
+        assert [type(it) for it in values(tree)] == [type(it) for it in values(TREE)]
     assert refusals == rounds or damage not in REFUSED
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_and_has_checksums(damage, whole_with_checksums, tmp_path):
+    """It is refused, or read as if it were whole."""
+    ckpts, random = Checkpoints(tmp_path), random_numbers(f"checked {damage.__name__}")
+    path = ckpts.path(1)
+    for _ in range(-(-10 * ROUNDS // len(DAMAGES))):
+        data = damage(whole_with_checksums, random)
+        path.write_bytes(data)
+        assert read(path, load_config) in (None, {"width": 3}), data.hex()
+        assert read(path, lambda path: ckpts.metrics(1)) in (None, METRICS), data.hex()
+        tree = read(path, load, TREE)
+        assert tree is None or bits(tree) == bits(TREE), data.hex()
+        assert tree is None or values(tree) == values(TREE), data.hex()
 
 
 def test_the_whole_file_is_read(whole, tmp_path):

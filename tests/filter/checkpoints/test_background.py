@@ -36,7 +36,7 @@ def gate(monkeypatch):
 def full(monkeypatch):
     """A disk that is full."""
 
-    def fail(path, prepared, *, durable):
+    def fail(path, prepared, **options):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr(_checkpoints, "write_prepared", fail)

@@ -266,6 +266,14 @@ class TestDamage:
         with pytest.raises(RuntimeError, match="`restore` begins anew"):
             ckpts.restore(state())
 
+    def test_a_bit_that_flips_is_seen_if_asked_for(self, tmp_path):
+        ckpts = filled(tmp_path, [1, 2], checksum=True)
+        data = ckpts.path(2).read_bytes()
+        ckpts.path(2).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        told = r"step-00000002.safetensors` is no .*has the checksum.* goes on from step 1\."
+        with pytest.raises(RuntimeError, match=told):
+            ckpts.restore(state())
+
     def test_where_the_best_is_sought_a_warning_tells_of_it(self, tmp_path):
         ckpts = Checkpoints(tmp_path, best="loss")
         for step in range(3):

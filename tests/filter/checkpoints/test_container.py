@@ -81,6 +81,8 @@ HEADERS = {
     "objects": (with_texts(kinds='{"a": {"dtype": "object"}}'), "`a` is told to be .*'object'"),
     "complex without parts": (with_texts(kinds='{"b": {"dtype": "complex64"}}'), "`b` is told to"),
     "shared with none": (with_texts(shared='{"c": "d"}'), "`eqx.shared` .* says of `c`: 'd'"),
+    "a checksum that is none": (with_texts(checksums='{"a": "1"}'), "`eqx.checksums` .* of `a`"),
+    "a checksum of all texts": (with_texts(checksum="1"), "its metadata have the checksum"),
     "static values that are none": (with_texts(static='{"c": 1}'), "`eqx.static` .* says of `c`"),
 }
 

@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 
 from ._atomic import make_folder
 from ._background import Background
-from ._container import read_header
+from ._container import DamagedError
 from ._load_named import load
 from ._save_named import Prepared, prepare, write_prepared
 from ._settings import METRICS, as_best, as_count, as_step, metrics_text
@@ -47,6 +47,7 @@ class Checkpoints:
         best: str | tuple[str, Any] | None = None,
         every: int = 1,
         background: bool = False,
+        checksum: bool = False,
     ) -> None:
         """Say how steps are kept. The folder is made by the first `save`.
 
@@ -62,6 +63,7 @@ class Checkpoints:
             the step before and copies the arrays to the host, no more. What the thread raises, the
             next call raises: end with `wait()`, or in a `with` block. Python waits for the thread
             before it exits.
+        - `checksum`: as `save` takes it; in the background it costs the training nothing.
 
         **Raises:** `ValueError` or `TypeError` for settings that are none of these;
         `NotADirectoryError` where `folder` is a file.
@@ -69,6 +71,7 @@ class Checkpoints:
         self.folder = Path(folder).absolute()
         self.keep = None if keep is None else as_count("keep", keep)
         self.every = as_count("every", every)
+        self.checksum = checksum
         self._best = as_best(best)
         self._background = Background() if background else None
         self._newest: int | None = None
@@ -208,7 +211,8 @@ class Checkpoints:
         make_folder(self.folder)
         if not self._has_written:
             self._rotate(None)  # what processes that were killed left piles up otherwise
-        write_prepared(self.folder / name_of(step), prepared, durable=True)
+        path = self.folder / name_of(step)
+        write_prepared(path, prepared, durable=True, checksum=self.checksum)
         self._has_written = True
         self._rotate(step)
 
@@ -249,15 +253,13 @@ class Checkpoints:
         return best
 
     def _load(self, step: int, like: Any, sharding: Any) -> Any:
-        path = self.folder / name_of(step)
         try:
-            read_header(path)
-        except RuntimeError as error:
+            return load(self.folder / name_of(step), like, sharding=sharding)
+        except DamagedError as error:
             earlier = [it for it in steps_in(self.folder) if it < step]
             way_out = f"goes on from step {earlier[-1]}" if earlier else "begins anew"
             message = f"{error} Delete the file, and `restore` {way_out}."
             raise RuntimeError(message) from None
-        return load(path, like, sharding=sharding)
 
     def _there(self, step: int) -> Path:
         path = self.folder / name_of(step)

@@ -73,10 +73,13 @@ def write(file: Any, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, st
     encoded += b" " * (-len(encoded) % 8)
     file.write(len(encoded).to_bytes(8, "little") + encoded)
     for name in order:
-        array = arrays[name]
-        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        if little.nbytes:
-            file.write(memoryview(little.reshape(-1).view(np.uint8)))
+        file.write(bytes_of(arrays[name]))
+
+
+def bytes_of(array: np.ndarray) -> memoryview:
+    """The bytes of an array as they are in a file."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return memoryview(little.reshape(-1).view(np.uint8))
 
 
 def read_header(path: Path) -> Header:
@@ -205,10 +208,14 @@ class Reader:
         return flat.reshape(it.shape)
 
 
-def damaged(path: Any, reason: str) -> RuntimeError:
+class DamagedError(RuntimeError):
+    """A file that is damaged, or of another kind."""
+
+
+def damaged(path: Any, reason: str) -> DamagedError:
     """Give the error that is raised of a file."""
     message = (
         f"`{path}` is no file of named arrays, or is damaged: {reason}. It must be written by "
         "`save`, or be in the layout of safetensors."
     )
-    return RuntimeError(message)
+    return DamagedError(message)

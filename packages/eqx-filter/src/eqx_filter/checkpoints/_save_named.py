@@ -2,15 +2,16 @@
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ._atomic import replacing
-from ._container import write
+from ._container import bytes_of, write
 from ._files import with_suffix
 from ._named import Named, digest, named, unstacked
-from ._texts import OURS
+from ._texts import OURS, checksum_of
 
 VERSION = "1"
 SUFFIX = ".safetensors"
@@ -23,6 +24,7 @@ def save(
     metadata: Mapping[str, str] | None = None,
     *,
     durable: bool = True,
+    checksum: bool = False,
 ) -> None:
     """Save a PyTree by the names of its leaves, in the layout of safetensors.
 
@@ -44,13 +46,16 @@ def save(
         dicts of these. Often the arguments with which the model is built.
     - `metadata`: more texts, by names.
     - `durable`: whether to wait until the file is on the disk.
+    - `checksum`: whether `load` is to see a bit that flips inside the file. It takes the time of
+        reading the arrays once more, here and there; `load` with a `sharding` leaves it out, as it
+        reads parts.
 
     **Raises:** `RuntimeError` naming a leaf that cannot be saved; `TypeError` for a `config` that
     JSON does not hold, and for `metadata` of other things than texts; `ValueError` for metadata
     whose names begin with `eqx.`, and for two leaves of one name; `OSError` from the file system.
     """
     prepared = prepare(tree, config, metadata)
-    write_prepared(with_suffix(path, SUFFIX), prepared, durable=durable)
+    write_prepared(with_suffix(path, SUFFIX), prepared, durable=durable, checksum=checksum)
 
 
 class Prepared(NamedTuple):
@@ -71,7 +76,7 @@ def prepare(
     return Prepared(named(unstacked(tree), own=own), texts)
 
 
-def write_prepared(path: Path, prepared: Prepared, *, durable: bool) -> None:
+def write_prepared(path: Path, prepared: Prepared, *, durable: bool, checksum: bool) -> None:
     """Write what was prepared, in the place of what the path holds."""
     found, texts = prepared
     ours = {
@@ -82,7 +87,12 @@ def write_prepared(path: Path, prepared: Prepared, *, durable: bool) -> None:
         "shared": json.dumps(found.shared),
         "static": json.dumps(found.static),
     }
+    if checksum:
+        sums = {name: zlib.crc32(bytes_of(array)) for name, array in found.arrays.items()}
+        ours["checksums"] = json.dumps(sums)
     metadata = {**texts, **{f"{OURS}{name}": text for name, text in ours.items()}}
+    if checksum:
+        metadata[f"{OURS}checksum"] = checksum_of(metadata)
     with replacing(path, durable=durable) as file:
         write(file, found.arrays, metadata)
 

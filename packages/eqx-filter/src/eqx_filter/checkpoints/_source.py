@@ -1,5 +1,6 @@
 """A file of named arrays that leaves are asked of: each comes as its place in `like` wants it."""
 
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..shared._predicates import is_inexact
-from ._container import damaged
+from ._container import bytes_of, damaged
 from ._host import NUMBERS, is_key
 from ._named import decoded, is_array_leaf
 from ._shards import AnyReader
@@ -45,7 +46,8 @@ class Source:
         self.reader = reader
         self.may_cast = may_cast
         self.dtype = dtype
-        self.numbers, self.kinds, self.shared, self.static = texts_of(reader.path, reader.header)
+        texts = texts_of(reader.path, reader.header)
+        self.numbers, self.kinds, self.shared, self.static, self.checksums = texts
         self.loaded: list[str] = []
         self.missing: list[str] = []
         self.reshaped: list[str] = []
@@ -115,6 +117,8 @@ class Source:
             return self._made[wanted]
         read = self.reader.read if sharding is None else self.reader.view
         kind, found = self.kinds.get(at, {}), read(at)
+        if sharding is None and at in self.checksums:
+            self._check(at, found)
         if "key" in kind or (not is_numpy and is_key(like)):
             with self._refusing_damage(at, kind):
                 made = _keys(kind.get("key"), found, like)
@@ -127,6 +131,12 @@ class Source:
         if is_numpy:
             return made
         return self._made.setdefault(wanted, made)
+
+    def _check(self, name: str, array: np.ndarray) -> None:
+        found, saved = zlib.crc32(bytes_of(array)), self.checksums[name]
+        if found != saved:
+            reason = f"`{name}` has the checksum {found}, and had {saved} when it was saved"
+            raise damaged(self.reader.path, reason)
 
     @contextmanager
     def _refusing_damage(self, name: str, kind: Mapping[str, str]) -> Iterator[None]:

@@ -16,6 +16,7 @@ from eqx_pytree import warn_user
 from ._container import read_header
 from ._save_named import SUFFIX
 from ._settings import METRICS, Best
+from ._texts import check_texts
 
 _NAME = re.compile(r"step-([0-9]{8,19})" + re.escape(SUFFIX))
 
@@ -54,7 +55,9 @@ def metrics_of(path: Path) -> dict[str, float]:
 @lru_cache(maxsize=10_000)
 def _metrics_at(path: Path, *_: int) -> tuple[tuple[str, float], ...]:
     """The metrics of a file, which is not read again until it is another."""
-    text = read_header(path).metadata.get(METRICS, "{}")
+    header = read_header(path)
+    check_texts(path, header)
+    text = header.metadata.get(METRICS, "{}")
     try:
         found = json.loads(text)
         return tuple((name, float(value)) for name, value in found.items())

@@ -1,7 +1,8 @@
 """The texts that `save` adds to a file, read and checked: all of them may be damaged."""
 
 import json
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +13,37 @@ from ._named import number_of
 OURS = "eqx."
 """What their names begin with."""
 
+_CHECKSUM = f"{OURS}checksum"
+
 
 class Texts(NamedTuple):
-    """What is told of leaves, by their names: as in `Named`, with numbers as they are."""
+    """What is told of leaves, by their names: as in `Named`, with numbers as they are.
+
+    `checksums` has those of arrays, where the file was saved with them.
+    """
 
     numbers: dict[str, Any]
     kinds: dict[str, dict[str, str]]
     shared: dict[str, str]
     static: dict[str, str]
+    checksums: dict[str, int]
+
+
+def checksum_of(metadata: Mapping[str, str]) -> str:
+    """The text by which damage to all others is seen."""
+    pairs = sorted(it for it in metadata.items() if it[0] != _CHECKSUM)
+    return str(zlib.crc32(json.dumps(pairs).encode()))
+
+
+def check_texts(path: Path, header: Header) -> None:
+    """Hold the texts of a file to their checksum, if there is one.
+
+    **Raises:** `RuntimeError` naming the file.
+    """
+    saved, found = header.metadata.get(_CHECKSUM), checksum_of(header.metadata)
+    if saved not in (None, found):
+        reason = f"its metadata have the checksum {found}, and had {str(saved)[:20]!r}"
+        raise damaged(path, reason)
 
 
 def texts_of(path: Path, header: Header) -> Texts:
@@ -34,12 +58,17 @@ def texts_of(path: Path, header: Header) -> Texts:
     def is_shared(_: str, value: Any) -> bool:
         return isinstance(value, str) and value in header.tensors
 
+    def is_checksum(name: str, value: Any) -> bool:
+        return name in header.tensors and type(value) is int
+
+    check_texts(path, header)
     numbers = _table(path, header, "numbers", lambda _, value: _is_number(value))
     return Texts(
         {name: number_of(*value) for name, value in numbers.items()},
         _table(path, header, "kinds", is_kind),
         _table(path, header, "shared", is_shared),
         _table(path, header, "static", lambda _, value: isinstance(value, str)),
+        _table(path, header, "checksums", is_checksum),
     )
 
 
@@ -48,6 +77,7 @@ def config_of(path: Path, header: Header) -> Any:
 
     **Raises:** `RuntimeError` naming the file, if it is damaged.
     """
+    check_texts(path, header)
     return _parsed(path, header, "config", "null")
 
 
