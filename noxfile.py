@@ -457,9 +457,10 @@ def parity(session: nox.Session) -> None:
 
 @nox.session
 def torture(session: nox.Session) -> None:
-    """Kill processes that save, and damage what they saved; how often: EQX_TORTURE_ROUNDS.
+    """Kill processes that save, damage what they saved, fill disks; how often: EQX_TORTURE_ROUNDS.
 
-    So many are killed, and ten times as many files damaged, other ones each time.
+    For each way of saving so many are killed, and for each kind of file ten times as many damaged,
+    other ones each time.
     """
     session.install(*package_paths(editable=True), *group("test"))
     environment = {"EQX_TORTURE_ROUNDS": os.environ.get("EQX_TORTURE_ROUNDS", "200")}

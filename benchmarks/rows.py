@@ -160,6 +160,9 @@ TOPICS: dict[str, dict[str, Row]] = {
         "save_fast": Row(
             "save them, not waiting for the disk", "ms", limit=1.0, against="peer", slow=True
         ),
+        "save_named": Row("save 200 MB in 2,000 arrays by names", "ms", limit=1.15, slow=True),
+        "load_named": Row("load them as JAX arrays", "ms", limit=1.2, slow=True),
+        "save_background": Row("begin to save them in the background", "ms", 2.0, slow=True),
     },
     "training": {
         "optimizer_step": Row("training step by `Optimizer`", limit=1.2),

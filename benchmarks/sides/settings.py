@@ -49,6 +49,11 @@ def large_leaves() -> list[jax.Array]:
     return [jnp.arange(2_500_000.0) + i for i in range(20)]
 
 
+def many_leaves() -> dict[str, jax.Array]:
+    """200 MB in 2,000 arrays."""
+    return {f"leaf{i}": jnp.arange(25_000.0) + i for i in range(2_000)}
+
+
 def scratch_file() -> Path:
     """Where a side saves; the folder goes when the process ends."""
     folder = tempfile.mkdtemp(prefix=".saving-", dir=".")

@@ -1,7 +1,7 @@
 """How many rounds, and by which random numbers: the same ones, unless asked for more.
 
-`EQX_TORTURE_ROUNDS=200 pytest tests/torture` kills so many processes, and damages ten times as many
-files; `nox -s torture` does.
+`EQX_TORTURE_ROUNDS=200 pytest tests/torture` kills so many processes for each way of saving, and
+damages ten times as many files of each kind; `nox -s torture` does.
 """
 
 import os

@@ -75,3 +75,14 @@ def predicates_and_texts(model: Affine) -> None:
     assert_type(eqx.tree_check(model), None)
     answer: Any = eqx.tree_equal(model, model)
     bool(answer)
+
+
+def checkpoints_keep_a_type(model: Affine) -> None:
+    with eqx.Checkpoints("run", keep=3, best=("accuracy", max), background=True) as ckpts:
+        found, step = ckpts.restore((model, {"key": jax.random.key(0)}))
+        assert_type(found[0], Affine)
+        assert_type(step, int)
+        assert_type(ckpts.save(step + 1, found, metrics={"accuracy": 0.5}), bool)
+        assert_type(ckpts.steps(), tuple[int, ...])
+        assert_type(ckpts.best(), int | None)
+        assert_type(ckpts.metrics(step), dict[str, float])

@@ -169,6 +169,34 @@ class TestFile:
             load(path, {"a": jnp.zeros(4)})
 
 
+class TestChecksums:
+    @pytest.mark.parametrize("name", LEAVES)
+    def test_of_each_kind_of_leaf(self, name, tmp_path):
+        tree = {"it": LEAVES[name](), "other": [jnp.ones(2)]}
+        save(tmp_path / "x", tree, checksum=True)
+        assert tree_equal(load(tmp_path / "x", tree), tree, typematch=True)
+
+    def test_a_bit_that_flips_is_seen(self, tmp_path):
+        tree, path = {"a": jnp.arange(4.0), "n": 12}, tmp_path / "x.safetensors"
+        save(path, tree, config={"b": 1}, checksum=True)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        told = r"x\.safetensors` is no .* damaged: `a` has the checksum \d+, and had \d+ when it"
+        with pytest.raises(RuntimeError, match=told):
+            load(path, tree)
+        assert load(path, tree, where="n")["n"] == 12
+        path.write_bytes(whole.replace(b"12", b"13", 1))
+        for reads in (lambda: load(path, tree), lambda: load_config(path)):
+            with pytest.raises(RuntimeError, match=r"its metadata have the checksum \d+, and had"):
+                reads()
+
+    def test_none_are_taken_of_parts(self, tmp_path):
+        there = jax.sharding.SingleDeviceSharding(jax.devices()[1])
+        save(tmp_path / "x", {"a": jnp.arange(4.0)}, checksum=True)
+        found = load(tmp_path / "x", {"a": jnp.zeros(4)}, sharding=there)
+        assert found["a"].tolist() == [0, 1, 2, 3]
+
+
 class TestWhatFits:
     def saved(self, tmp_path):
         tree = {"layers": [layer(0), layer(1)], "n": 3}
@@ -205,8 +233,27 @@ class TestWhatFits:
 
     def test_a_name_that_is_alike_is_told(self, tmp_path):
         save(tmp_path / "x", {"encoder": {"weight": jnp.ones(2)}})
-        with pytest.raises(RuntimeError, match=r"lacks `encodr.weight`, which is like `enc"):
-            load(tmp_path / "x", {"encodr": {"weight": jnp.ones(2)}})
+        like = {"encodr": {"weight": jnp.ones(2)}}
+        with pytest.raises(
+            RuntimeError, match=r"lacks `encodr.weight` \(it has `encoder.weight`\)\."
+        ):
+            load(tmp_path / "x", like)
+
+    def test_so_is_one_for_each_name(self, tmp_path):
+        save(tmp_path / "x", {"encoder": {"weight": jnp.ones(2), "bias": jnp.ones(1)}})
+        like = {"encodr": {"weight": jnp.ones(2), "bias": jnp.ones(1)}, "zzz": jnp.ones(1)}
+        told = (
+            r"lacks `encodr.bias` \(it has `encoder.bias`\), `encodr.weight` \(it has "
+            r"`encoder.weight`\), `zzz`\. The file has also `encoder.bias` \(`like` has "
+            r"`encodr.bias`\), "
+        )
+        with pytest.raises(RuntimeError, match=told):
+            load(tmp_path / "x", like)
+
+    def test_a_name_that_is_taken_is_none_that_is_alike(self, tmp_path):
+        save(tmp_path / "x", {"weight0": jnp.ones(2)})
+        with pytest.raises(RuntimeError, match=r"The file lacks `weight1`\. `strict"):
+            load(tmp_path / "x", {"weight0": jnp.ones(2), "weight1": jnp.ones(2)})
 
     def test_strict(self, tmp_path):
         path, tree = self.saved(tmp_path)

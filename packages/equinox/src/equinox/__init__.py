@@ -24,6 +24,7 @@ from . import _private
 
 if TYPE_CHECKING:
     from eqx_filter import (
+        Checkpoints,
         Enumeration,
         EquinoxRuntimeError,
         EquinoxTracetimeError,
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AbstractClassVar",
     "AbstractVar",
+    "Checkpoints",
     "Enumeration",
     "EquinoxRuntimeError",
     "EquinoxTracetimeError",

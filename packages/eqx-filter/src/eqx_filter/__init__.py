@@ -64,7 +64,7 @@ else:
     _HOMES = {
         ".batching": "filter_pmap filter_vmap if_array",
         ".checkpoints": (
-            "LoadReport TreePathError default_deserialise_filter_spec "
+            "Checkpoints LoadReport TreePathError default_deserialise_filter_spec "
             "default_serialise_filter_spec load load_config save tree_deserialise_leaves "
             "tree_serialise_leaves"
         ),

@@ -107,6 +107,14 @@ def replacing(path: Path, *, durable: bool) -> Iterator[IO[bytes]]:
         _bring_names_to_disk(target.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, where there is none, and those above it; they are on the disk by then."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _bring_names_to_disk(folder.parent)
+
+
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.stat()

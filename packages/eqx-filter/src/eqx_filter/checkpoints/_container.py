@@ -5,6 +5,7 @@ dtype, a shape and where its bytes are, one array after the other without a gap,
 `__metadata__`. What a header claims is checked before any memory is taken for it. Knows no PyTree.
 """
 
+import codecs
 import json
 import math
 import mmap
@@ -32,6 +33,12 @@ NAMES = {dtype: name for name, dtype in TYPES.items()}
 METADATA = "__metadata__"
 MOST_HEADER = 100_000_000
 """As in safetensors: bytes of a header."""
+
+
+_STEP = 2**20
+_TOO_LARGE = 2**63
+_MOST_AXES = 64
+"""Those that NumPy has."""
 
 
 class Tensor(NamedTuple):
@@ -66,10 +73,13 @@ def write(file: Any, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, st
     encoded += b" " * (-len(encoded) % 8)
     file.write(len(encoded).to_bytes(8, "little") + encoded)
     for name in order:
-        array = arrays[name]
-        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        if little.nbytes:
-            file.write(memoryview(little.reshape(-1).view(np.uint8)))
+        file.write(bytes_of(arrays[name]))
+
+
+def bytes_of(array: np.ndarray) -> memoryview:
+    """The bytes of an array as they are in a file."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return memoryview(little.reshape(-1).view(np.uint8))
 
 
 def read_header(path: Path) -> Header:
@@ -78,34 +88,66 @@ def read_header(path: Path) -> Header:
     **Raises:** `RuntimeError` for a file that is damaged, cut, or of another kind.
     """
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(MOST_HEADER, size - 8):
-            reason = f"it has {size} bytes, and its first eight claim a header of {length}"
-            raise _damaged(path, reason)
-        encoded = file.read(length)
+        return _header(path, file)
+
+
+def _header(path: Path, file: Any) -> Header:
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > min(MOST_HEADER, size - 8):
+        reason = f"it has {size} bytes, and its first eight claim a header of {length}"
+        raise damaged(path, reason)
     try:
-        header = json.loads(encoded)
+        header = json.loads(_text(file, length), object_pairs_hook=_without_twins)
         metadata = header.pop(METADATA, {})
-        tensors = {name: _tensor(about) for name, about in header.items()}
+        tensors = {name: _tensor(name, about) for name, about in header.items()}
         texts = [*metadata, *metadata.values()]
         if not all(isinstance(it, str) for it in texts):
             raise ValueError("its metadata are not texts")  # noqa: EM101
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = f"its header cannot be read: {error}"
-        raise _damaged(path, reason) from None
+        raise damaged(path, reason) from None
     _check_places(path, tensors, size - 8 - length)
     return Header(tensors, metadata, 8 + length)
 
 
-def _tensor(about: Any) -> Tensor:
-    dtype, (start, stop) = TYPES[about["dtype"]], about["data_offsets"]
-    shape = tuple(about["shape"])
-    numbers = [*shape, start, stop]
-    if not all(type(it) is int and it >= 0 for it in numbers):
-        message = f"{numbers} are not sizes"
+def _text(file: Any, length: int) -> str:
+    """Read a header; what is none is told by its first bytes, before memory is taken for all."""
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    parts = []
+    for start in range(0, length, _STEP):
+        part = file.read(min(_STEP, length - start))
+        if b"\0" in part or (start == 0 and part[:1] != b"{"):
+            raise ValueError("it is no JSON")
+        parts.append(decode(part))
+    return "".join(parts) + decode(b"", final=True)
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        message = f"`{twin}` is in it twice"
         raise ValueError(message)
-    return Tensor(dtype, shape, start, stop)
+    return found
+
+
+def _tensor(name: str, about: Any) -> Tensor:
+    try:
+        dtype, shape, (start, stop) = (about[key] for key in ("dtype", "shape", "data_offsets"))
+        numbers = [*shape, start, stop]
+    except (KeyError, TypeError, ValueError):
+        message = f"`{name}` is not told of by `dtype`, `shape` and two `data_offsets`"
+        raise ValueError(message) from None
+    if not (isinstance(dtype, str) and dtype in TYPES):
+        message = f"`{name}` has the dtype {str(dtype)[:20]!r}, which is none of {', '.join(TYPES)}"
+        raise ValueError(message)
+    is_size = all(type(it) is int and 0 <= it < _TOO_LARGE for it in numbers)
+    if not (is_size and isinstance(shape, list) and len(shape) <= _MOST_AXES):
+        message = f"`{name}` has a shape or offsets which are no sizes"
+        raise ValueError(message)
+    return Tensor(TYPES[dtype], tuple(shape), start, stop)
 
 
 def _check_places(path: Any, tensors: Mapping[str, Tensor], size: int) -> None:
@@ -117,20 +159,25 @@ def _check_places(path: Any, tensors: Mapping[str, Tensor], size: int) -> None:
             reason = (
                 f"`{name}` needs {wanted} bytes from {place} on, and has {it.start} to {it.stop}"
             )
-            raise _damaged(path, reason)
+            raise damaged(path, reason)
         place = it.stop
     if place != size:
         reason = f"its arrays have {place} bytes, and {size} follow the header"
-        raise _damaged(path, reason)
+        raise damaged(path, reason)
 
 
 class Reader:
     """The arrays of a file, each read when it is asked for; a context that closes the file."""
 
     def __init__(self, path: Path) -> None:
-        self.header = read_header(path)
+        self.path = path
         self.file = path.open("rb", buffering=0)
         self.map: mmap.mmap | None = None
+        try:
+            self.header = _header(path, self.file)  # of this very file, which another may replace
+        except BaseException:
+            self.file.close()
+            raise
 
     def __enter__(self) -> "Reader":
         return self
@@ -161,9 +208,14 @@ class Reader:
         return flat.reshape(it.shape)
 
 
-def _damaged(path: Any, reason: str) -> RuntimeError:
+class DamagedError(RuntimeError):
+    """A file that is damaged, or of another kind."""
+
+
+def damaged(path: Any, reason: str) -> DamagedError:
+    """Give the error that is raised of a file."""
     message = (
         f"`{path}` is no file of named arrays, or is damaged: {reason}. It must be written by "
         "`save`, or be in the layout of safetensors."
     )
-    return RuntimeError(message)
+    return DamagedError(message)

@@ -30,21 +30,24 @@ def naming(tree: str, path: tuple[Any, ...], act: str) -> Iterator[None]:
 
     `act` says what cannot be done with it: "saved", or "read from `model.eqx`".
     """
-    place = f"`{tree}{jtu.keystr(path)}`"
     try:
         yield
     except ChangedError as error:
         message = (
-            f"Deserialised leaf at path {path} {error.change} {place} cannot be {act}. "
-            f"{error.advice}"
+            f"Deserialised leaf at path {path} {error.change} {_place(tree, path)} cannot be "
+            f"{act}. {error.advice}"
         )
         raise TreePathError(message) from None
     except LeafError as error:
-        message = f"Error at leaf with path {path}: {place} cannot be {act}: {error}"
+        message = f"Error at leaf with path {path}: {_place(tree, path)} cannot be {act}: {error}"
         raise TreePathError(message) from None
     except Exception as error:
         message = (
-            f"Error at leaf with path {path}: {place} cannot be {act}: "
+            f"Error at leaf with path {path}: {_place(tree, path)} cannot be {act}: "
             f"{type(error).__name__}: {error}"
         )
         raise TreePathError(message) from error
+
+
+def _place(tree: str, path: tuple[Any, ...]) -> str:
+    return f"`{tree}{jtu.keystr(path)}`"

@@ -37,9 +37,18 @@ def on_host(leaf: Any) -> np.ndarray:
     return array
 
 
+def is_lent(leaf: Any) -> bool:
+    """Whether what `on_host` gives may be memory that is written to later.
+
+    NumPy's arrays are, by their owner, and on a CPU those of JAX by who is given them to keep.
+    """
+    return not isinstance(leaf, jax.Array) or any(it.platform == "cpu" for it in leaf.devices())
+
+
 def is_key(leaf: Any) -> bool:
     """Whether an array, or what stands for one, holds typed PRNG keys."""
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    dtype = leaf.dtype
+    return not isinstance(dtype, np.dtype) and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def _kind(leaf: Any) -> str:

@@ -1,8 +1,6 @@
 """`load`: a PyTree of a file of named arrays, and what was found there."""
 
-import json
 import os
-from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
@@ -13,11 +11,12 @@ import numpy as np
 from ..paths._choosing import tree_mask
 from ..paths._dotted import Strictness, nearest, tree_paths
 from ..paths._selectors import Where
-from ._container import Reader, read_header
 from ._files import with_suffix
 from ._named import restacked, static_texts, unstacked
 from ._save_named import SUFFIX
-from ._source import OURS, Source
+from ._shards import opened
+from ._source import Source
+from ._texts import config_of
 
 _Tree = TypeVar("_Tree")
 
@@ -57,7 +56,8 @@ def load(
 
     **Arguments:**
 
-    - `path`: where from; without a suffix it gets `.safetensors`.
+    - `path`: where from; without a suffix it gets `.safetensors`. The index of a model in several
+        files, `model.safetensors.index.json`, stands for all of them.
     - `like`: a PyTree of the structure to make, often of `filter_eval_shape`. Its leaves say kind,
         shape and dtype, where a `jax.ShapeDtypeStruct` stands for a JAX array.
     - `strict`: what is refused: leaves that the file lacks (`"missing"`), those that `like` lacks
@@ -72,7 +72,8 @@ def load(
     - `report`: whether to return a `LoadReport` too.
 
     **Returns:** a PyTree of the structure of `like`; with `report`, the pair of that and a
-    `LoadReport`. Arrays are read one after another, so that no more memory is used than they need.
+    `LoadReport`. Arrays are read one after another, so that no more memory is used than they need,
+    but for 64 MB that wait to be put on a device.
 
     **Raises:** `RuntimeError` naming what does not fit, with names that are alike, and for a file
     that is damaged or is none of named arrays; `ValueError` for arguments that are none of these;
@@ -85,19 +86,21 @@ def load(
     own = tree_paths(expanded)
     wanted = [True] * len(own) if where is None else jax.tree.leaves(tree_mask(expanded, where))
     rows = zip(own.items(), wanted, _each(sharding, expanded), strict=True)
-    with Reader(target) as reader:
+    with opened(target) as reader:
         source = Source(reader, may_cast=cast, dtype=kind)
-        leaves = [source.leaf(name, it, to) if asked else it for (name, it), asked, to in rows]
+        found = [source.leaf(name, it, to) if asked else it for (name, it), asked, to in rows]
+        leaves = source.finished(found)
+    left = [name for name in source.names() if name not in own]
     unexpected: list[str] = []
     differing: list[tuple[str, str, str]] = []
     if where is None:
-        unexpected = [name for name in source.names() if name not in own]
-        differing = source.differing(static_texts(expanded))
+        unexpected = left
+        differing = source.differing(static_texts(expanded)) if source.static else []
     refused = source.faults
     if strict in (True, "missing"):
-        refused = refused + _told("lacks", source.missing, source.names())
+        refused = refused + _told("lacks", source.missing, "it has", left)
     if strict in (True, "unexpected"):
-        refused = refused + _told("has also", unexpected, own)
+        refused = refused + _told("has also", unexpected, "`like` has", source.missing)
     if static == "compare":
         refused = refused + [_told_static(*it) for it in differing]
     if refused:
@@ -110,11 +113,12 @@ def load(
         message = f"`{target}` does not fit `like`. {told}{more} {_WAYS_OUT}"
         raise RuntimeError(message)
     tree = restacked(like, jtu.tree_structure(expanded).unflatten(leaves))
-    found = source.loaded, source.missing, unexpected, source.reshaped, source.cast, differing
-    return (tree, LoadReport(*map(tuple, found))) if report else tree
+    told_of = source.loaded, source.missing, unexpected, source.reshaped, source.cast, differing
+    return (tree, LoadReport(*map(tuple, told_of))) if report else tree
 
 
 _MOST_TOLD = 12
+_MOST_NAMES = 10
 
 _WAYS_OUT = (
     '`strict=False` takes what is in both, `cast=True` other dtypes, and `static="ignore"` other '
@@ -128,13 +132,15 @@ def _check(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
         raise ValueError(message)
 
 
-def _told(verb: str, names: list[str], others: Iterable[str]) -> list[str]:
+def _told(verb: str, names: list[str], other: str, others: list[str]) -> list[str]:
+    """Tell of names, each with the one of the others that is most like it."""
     if not names:
         return []
-    listed = ", ".join(f"`{name}`" for name in names[:10]) + (", ..." if len(names) > 10 else "")
-    near = nearest(names[0], others, most=1)
-    alike = f", which is like `{near[0]}`" if near else ""
-    return [f"The file {verb} {listed}{alike}."]
+    near = [nearest(name, others, most=1) for name in names[:_MOST_NAMES]]
+    pairs = zip(names, near, strict=False)
+    told = [f"`{name}`" + (f" ({other} `{it[0]}`)" if it else "") for name, it in pairs]
+    more = ", ..." if len(names) > _MOST_NAMES else ""
+    return [f"The file {verb} {', '.join(told)}{more}."]
 
 
 def _told_static(name: str, saved: str, here: str) -> str:
@@ -161,5 +167,5 @@ def load_config(path: str | os.PathLike[str]) -> Any:
 
     **Raises:** as `load`, for the file.
     """
-    header = read_header(with_suffix(path, SUFFIX))
-    return json.loads(header.metadata.get(f"{OURS}config", "null"))
+    with opened(with_suffix(path, SUFFIX)) as reader:
+        return config_of(reader.path, reader.header)

@@ -20,7 +20,7 @@ from ..paths._dotted import tree_paths
 from ..paths._nodes import nodes_of
 from ._container import NAMES
 from ._errors import naming
-from ._host import NUMBERS, is_key, on_host
+from ._host import NUMBERS, is_key, is_lent, on_host
 
 Numbers = dict[str, tuple[str, str]]
 """By name, the type of a number and its text."""
@@ -40,36 +40,43 @@ class Named(NamedTuple):
     static: dict[str, str]
 
 
-def named(tree: Any) -> Named:
+def named(tree: Any, *, own: bool = False) -> Named:
     """Take the leaves of a PyTree to the host, by their names.
+
+    `own` says whether to copy arrays whose memory others may write to.
 
     **Raises:** `RuntimeError` naming a leaf that cannot be saved; `ValueError` if two leaves have
     one name.
     """
     found = Named({}, {}, {}, {}, static_texts(tree))
     first: dict[int, str] = {}
-    for name, leaf in tree_paths(tree).items():
-        with naming("tree", (_Key(name),), "saved"):
-            if isinstance(leaf, jax.ShapeDtypeStruct):
-                message = "it is a `jax.ShapeDtypeStruct`, and has no values"
-                raise TypeError(message)
-            if type(leaf) in NUMBERS:
-                found.numbers[name] = type(leaf).__name__, repr(leaf)
-            elif is_array_leaf(leaf):
-                if first.setdefault(id(leaf), name) != name:
-                    found.shared[name] = first[id(leaf)]
-                    continue
-                found.arrays[name], kind = encoded(leaf)
-                if kind:
-                    found.kinds[name] = kind
+    key = _Key()
+    with naming("tree", (key,), "saved"):
+        for key.name, leaf in tree_paths(tree).items():
+            _take(found, key.name, leaf, first, own=own)
     return found
 
 
-class _Key:
-    """A name as a key of a path, for messages."""
+def _take(found: Named, name: str, leaf: Any, first: dict[int, str], *, own: bool) -> None:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        message = "it is a `jax.ShapeDtypeStruct`, and has no values"
+        raise TypeError(message)
+    if type(leaf) in NUMBERS:
+        found.numbers[name] = type(leaf).__name__, repr(leaf)
+    elif is_array_leaf(leaf):
+        if first.setdefault(id(leaf), name) != name:
+            found.shared[name] = first[id(leaf)]
+            return
+        array, kind = encoded(leaf)
+        found.arrays[name] = array.copy() if own and is_lent(leaf) else array
+        if kind:
+            found.kinds[name] = kind
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+
+class _Key:
+    """A name as a key of a path, for messages: that of the leaf at which one is."""
+
+    name = ""
 
     def __str__(self) -> str:
         return f".{self.name}" if self.name else ""
@@ -101,11 +108,17 @@ def encoded(leaf: Any) -> tuple[np.ndarray, dict[str, str]]:
 
 
 def decoded(array: np.ndarray, kind: Mapping[str, str]) -> np.ndarray:
-    """The array that was encoded, of its own dtype."""
+    """The array that was encoded, of its own dtype.
+
+    **Raises:** `TypeError`, `ValueError` or `IndexError` if it cannot have been.
+    """
     name = kind.get("dtype")
     if name is None:
         return array
     dtype = np.dtype(getattr(jnp, name, None) or name)
+    if dtype.name != name or not (dtype.kind == "c" or dtype.itemsize == 1):
+        message = "it is never encoded"
+        raise TypeError(message)
     if dtype.kind == "c":
         return np.ascontiguousarray(array).view(dtype).reshape(array.shape[:-1])
     return array.view(dtype)

@@ -2,14 +2,16 @@
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ._atomic import replacing
-from ._container import write
+from ._container import bytes_of, write
 from ._files import with_suffix
-from ._named import digest, named, unstacked
-from ._source import OURS
+from ._named import Named, digest, named, unstacked
+from ._texts import OURS, checksum_of
 
 VERSION = "1"
 SUFFIX = ".safetensors"
@@ -22,6 +24,7 @@ def save(
     metadata: Mapping[str, str] | None = None,
     *,
     durable: bool = True,
+    checksum: bool = False,
 ) -> None:
     """Save a PyTree by the names of its leaves, in the layout of safetensors.
 
@@ -43,24 +46,55 @@ def save(
         dicts of these. Often the arguments with which the model is built.
     - `metadata`: more texts, by names.
     - `durable`: whether to wait until the file is on the disk.
+    - `checksum`: whether `load` is to see a bit that flips inside the file. It takes the time of
+        reading the arrays once more, here and there; `load` with a `sharding` leaves it out, as it
+        reads parts.
 
     **Raises:** `RuntimeError` naming a leaf that cannot be saved; `TypeError` for a `config` that
     JSON does not hold, and for `metadata` of other things than texts; `ValueError` for metadata
     whose names begin with `eqx.`, and for two leaves of one name; `OSError` from the file system.
     """
-    found = named(unstacked(tree))
-    texts = {
+    prepared = prepare(tree, config, metadata)
+    write_prepared(with_suffix(path, SUFFIX), prepared, durable=durable, checksum=checksum)
+
+
+class Prepared(NamedTuple):
+    """What a file will hold: leaves, and texts beside those that tell of the leaves."""
+
+    found: Named
+    texts: dict[str, str]
+
+
+def prepare(
+    tree: Any, config: Any, metadata: Mapping[str, str] | None, *, own: bool = False
+) -> Prepared:
+    """Bring a PyTree to the host; `own` says whether as it is now, whatever is written to it later.
+
+    **Raises:** as `save`, but for the file system.
+    """
+    texts = {**_checked(metadata), f"{OURS}config": _as_json(config)}
+    return Prepared(named(unstacked(tree), own=own), texts)
+
+
+def write_prepared(path: Path, prepared: Prepared, *, durable: bool, checksum: bool) -> None:
+    """Write what was prepared, in the place of what the path holds."""
+    found, texts = prepared
+    ours = {
         "version": VERSION,
         "structure": digest(found),
-        "config": _as_json(config),
         "numbers": json.dumps(found.numbers),
         "kinds": json.dumps(found.kinds),
         "shared": json.dumps(found.shared),
         "static": json.dumps(found.static),
     }
-    ours = {f"{OURS}{name}": text for name, text in texts.items()}
-    with replacing(with_suffix(path, SUFFIX), durable=durable) as file:
-        write(file, found.arrays, {**_checked(metadata), **ours})
+    if checksum:
+        sums = {name: zlib.crc32(bytes_of(array)) for name, array in found.arrays.items()}
+        ours["checksums"] = json.dumps(sums)
+    metadata = {**texts, **{f"{OURS}{name}": text for name, text in ours.items()}}
+    if checksum:
+        metadata[f"{OURS}checksum"] = checksum_of(metadata)
+    with replacing(path, durable=durable) as file:
+        write(file, found.arrays, metadata)
 
 
 def _as_json(config: Any) -> str:
