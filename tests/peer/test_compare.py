@@ -92,6 +92,18 @@ def test_values_differ(name):
     assert differences_of(lambda: peer, lambda: ours)
 
 
+def test_an_instance_of_ours_may_have_more_fields_after_those_of_the_peer():
+    class Wider(eqx.Module):
+        x: Any
+        y: Any = eqx.field(static=True, default="y")
+        z: Any = eqx.field(static=True, default="z")
+
+    Wider.__qualname__, Wider.__module__ = Point.__qualname__, Point.__module__
+    assert differences_of(lambda: Wider(1), lambda: Point(1)) == []
+    assert len(differences_of(lambda: Wider(2), lambda: Point(1))) == 1
+    assert len(differences_of(lambda: Point(1), lambda: Wider(1))) == 1
+
+
 def test_the_place_of_a_difference_is_told():
     [difference] = differences_of(lambda: [1, {"a": 2}], lambda: [1, {"a": 3}])
     assert difference == ("value.list[1].dict[0][1]", 2, 3)
