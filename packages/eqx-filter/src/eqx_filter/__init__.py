@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         control_flow,
         derivatives,
         errors,
+        exporting,
         inspecting,
         paths,
         sharding,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .control_flow import *  # noqa: F403
     from .derivatives import *  # noqa: F403
     from .errors import *  # noqa: F403
+    from .exporting import *  # noqa: F403
     from .inspecting import *  # noqa: F403
     from .paths import *  # noqa: F403
     from .sharding import *  # noqa: F403
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     __all__ += control_flow.__all__
     __all__ += derivatives.__all__
     __all__ += errors.__all__
+    __all__ += exporting.__all__
     __all__ += inspecting.__all__
     __all__ += paths.__all__
     __all__ += sharding.__all__
@@ -80,6 +83,7 @@ else:
         ".errors": (
             "EquinoxRuntimeError EquinoxTracetimeError assert_dce branched_error_if error_if"
         ),
+        ".exporting": "Exported export",
         ".inspecting": "Summary TreeCost capture summary tree_cost",
         ".paths": "Labels Selector by from_paths partition_by tree_label tree_mask tree_paths",
         ".sharding": "filter_device_put filter_shard filter_shard_map",
