@@ -85,7 +85,7 @@ def load(
     kind = None if dtype is None else np.dtype(jnp.dtype(dtype))
     own = tree_paths(expanded)
     wanted = [True] * len(own) if where is None else jax.tree.leaves(tree_mask(expanded, where))
-    rows = zip(own.items(), wanted, _each(sharding, expanded), strict=True)
+    rows = zip(own.items(), wanted, each_sharding(sharding, expanded), strict=True)
     with opened(target) as reader:
         source = Source(reader, may_cast=cast, dtype=kind)
         found = [source.leaf(name, it, to) if asked else it for (name, it), asked, to in rows]
@@ -98,20 +98,13 @@ def load(
         differing = source.differing(static_texts(expanded)) if source.static else []
     refused = source.faults
     if strict in (True, "missing"):
-        refused = refused + _told("lacks", source.missing, "it has", left)
+        refused = refused + told_of_names("lacks", source.missing, "it has", left)
     if strict in (True, "unexpected"):
-        refused = refused + _told("has also", unexpected, "`like` has", source.missing)
+        refused = refused + told_of_names("has also", unexpected, "`like` has", source.missing)
     if static == "compare":
-        refused = refused + [_told_static(*it) for it in differing]
+        refused = refused + [told_of_static(*it) for it in differing]
     if refused:
-        told = " ".join(refused[:_MOST_TOLD])
-        more = (
-            f" There are {len(refused) - _MOST_TOLD} more such."
-            if len(refused) > _MOST_TOLD
-            else ""
-        )
-        message = f"`{target}` does not fit `like`. {told}{more} {_WAYS_OUT}"
-        raise RuntimeError(message)
+        raise does_not_fit(target, refused)
     tree = restacked(like, jtu.tree_structure(expanded).unflatten(leaves))
     told_of = source.loaded, source.missing, unexpected, source.reshaped, source.cast, differing
     return (tree, LoadReport(*map(tuple, told_of))) if report else tree
@@ -132,7 +125,14 @@ def _check(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
         raise ValueError(message)
 
 
-def _told(verb: str, names: list[str], other: str, others: list[str]) -> list[str]:
+def does_not_fit(place: object, refused: list[str]) -> RuntimeError:
+    """Give the error that tells of what does not fit."""
+    more = len(refused) - _MOST_TOLD
+    told = " ".join(refused[:_MOST_TOLD]) + (f" There are {more} more such." if more > 0 else "")
+    return RuntimeError(f"`{place}` does not fit `like`. {told} {_WAYS_OUT}")
+
+
+def told_of_names(verb: str, names: list[str], other: str, others: list[str]) -> list[str]:
     """Tell of names, each with the one of the others that is most like it."""
     if not names:
         return []
@@ -143,11 +143,12 @@ def _told(verb: str, names: list[str], other: str, others: list[str]) -> list[st
     return [f"The file {verb} {', '.join(told)}{more}."]
 
 
-def _told_static(name: str, saved: str, here: str) -> str:
+def told_of_static(name: str, saved: str, here: str) -> str:
+    """Tell of what is no array, and differs."""
     return f"`{name}` is {here} in `like`, and was {saved} when it was saved."
 
 
-def _each(sharding: Any, expanded: Any) -> list[Any]:
+def each_sharding(sharding: Any, expanded: Any) -> list[Any]:
     """The sharding of each leaf, None for the default device."""
     if sharding is None or isinstance(sharding, jax.sharding.Sharding):
         return [sharding] * jtu.tree_structure(expanded).num_leaves

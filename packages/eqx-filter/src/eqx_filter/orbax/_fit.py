@@ -1,0 +1,102 @@
+"""How what is saved fits the PyTree that it is to become, and how Orbax is to read it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from ..checkpoints._host import NUMBERS
+from ..checkpoints._load_named import does_not_fit, told_of_names, told_of_static
+from ..checkpoints._named import is_array_leaf, number_of, static_texts
+
+Described = Mapping[str, tuple[tuple[int, ...], Any]]
+"""Shapes and dtypes by name."""
+
+
+class Fit:
+    """Gathers, leaf by leaf, how each is read, and what is wrong."""
+
+    def __init__(self, args: Any, saved: Described, texts: Mapping[str, Any]) -> None:
+        self.args, self.saved, self.texts = args, saved, texts
+        self.faults: list[str] = []
+        self.missing: list[str] = []
+        self.found: dict[str, Any] = {}
+
+    def plan(self, name: str, leaf: Any, sharding: Any) -> Any:
+        """How Orbax is to read a leaf; None for one that it does not read."""
+        if type(leaf) in NUMBERS:
+            self._number(name)
+            return None
+        if not (isinstance(leaf, jax.ShapeDtypeStruct) or is_array_leaf(leaf)):
+            return None
+        if name not in self.saved:
+            self.missing.append(name)
+            return None
+        shape, dtype = self.saved[name]
+        own = jax.eval_shape(jax.random.key_data, leaf) if is_key_like(leaf) else leaf
+        if is_key_like(leaf) != (name in self.texts["keys"]):
+            here, there = ("PRNG keys", "numbers")[:: 1 if is_key_like(leaf) else -1]
+            self.faults.append(f"`{name}` holds {there}, and {here} in `like`.")
+        elif tuple(own.shape) != shape:
+            self.faults.append(f"`{name}` has shape {shape}, and {tuple(own.shape)} in `like`.")
+        elif own.dtype != dtype and not self.args.cast:
+            self.faults.append(f"`{name}` has dtype {dtype}, and {own.dtype} in `like`.")
+        elif name in self.texts["empty"]:
+            self.found[name] = np.empty(shape, own.dtype)
+        elif isinstance(leaf, (np.ndarray, np.generic)):
+            return ocp.RestoreArgs(restore_type=np.ndarray, dtype=own.dtype)
+        else:
+            sharding = sharding or getattr(leaf, "sharding", None) or _default()
+            return ocp.ArrayRestoreArgs(sharding=sharding, global_shape=shape, dtype=own.dtype)
+        return None
+
+    def _number(self, name: str) -> None:
+        if name in self.texts["numbers"]:
+            self.found[name] = number_of(*self.texts["numbers"][name])
+        else:
+            self.missing.append(name)
+
+    def refuse(self, directory: Any, own: Mapping[str, Any]) -> None:
+        """Raise what does not fit.
+
+        **Raises:** `RuntimeError` that names the leaves.
+        """
+        args, refused = self.args, list(self.faults)
+        left = [name for name in (*self.saved, *self.texts["numbers"]) if name not in own]
+        if args.strict in (True, "missing"):
+            refused += told_of_names("lacks", self.missing, "it has", left)
+        if args.strict in (True, "unexpected"):
+            refused += told_of_names("has also", left, "`like` has", self.missing)
+        if args.static == "compare":
+            here, there = static_texts(args.like), self.texts["static"]
+            both = [name for name in here if name in there and here[name] != there[name]]
+            refused += [told_of_static(name, there[name], here[name]) for name in both]
+        if refused:
+            raise does_not_fit(directory, refused)
+
+    def finished(self, own: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
+        """The leaves by name, each as `like` has it."""
+        found = {**self.found, **read}
+        return {name: self._as_in(own[name], name, it) for name, it in found.items()}
+
+    def _as_in(self, leaf: Any, name: str, found: Any) -> Any:
+        if name in self.texts["keys"]:
+            impl = self.texts["keys"][name]
+            return jax.random.wrap_key_data(jnp.asarray(found), impl=impl)
+        if isinstance(leaf, np.generic):
+            return found[()]
+        is_of_jax = isinstance(found, np.ndarray) and not isinstance(leaf, np.ndarray)
+        return jnp.asarray(found) if is_of_jax else found
+
+
+def is_key_like(leaf: Any) -> bool:
+    """Whether the leaf is an array of typed PRNG keys, or stands for one."""
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _default() -> Any:
+    [device, *_] = jax.local_devices()
+    return jax.sharding.SingleDeviceSharding(jax.config.jax_default_device or device)
