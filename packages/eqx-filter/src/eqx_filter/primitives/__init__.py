@@ -2,7 +2,7 @@
 
 from .. import rules
 from ..rules import *  # noqa: F403 - the names in its `__all__`
-from ..shared._jax import vary_alike
+from ..shared._jax import scan_of_tangents, vary_alike
 from ._barriers import (
     nonbatchable,
     nonbatchable_p,
@@ -26,6 +26,7 @@ __all__ = [
     "nondifferentiable_backward_p",
     "nontraceable",
     "nontraceable_p",
+    "scan_of_tangents",
     "vary_alike",
 ]
 __all__ += rules.__all__

@@ -1,5 +1,6 @@
 """The one room that names what JAX does not promise to keep, each with its reason."""
 
+import functools
 import importlib
 import inspect
 import logging
@@ -182,6 +183,54 @@ def _let_vary(x: Any, axes: frozenset[Any]) -> Any:
     if hasattr(jax.lax, "pcast"):
         return jax.lax.pcast(x, tuple(axes), to="varying")
     return jax.lax.pvary(x, tuple(axes))
+
+
+def scan_of_tangents(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    begin: Any,
+    tangents: Any,
+    known: Any,
+    *,
+    reverse: bool = False,
+    unroll: int = 1,
+) -> tuple[Any, Any]:
+    """`jax.lax.scan` over tangents, in a rule of one's own for derivatives.
+
+    **Arguments:** `step`, a function `(carry, (tangent, known)) -> (carry, y)` that is linear in
+    the carry and the tangent; `begin`, the first carry; `tangents` and `known`, PyTrees of arrays
+    with an axis of steps in front; `reverse` and `unroll`, as there.
+
+    **Returns:** the last carry and the results of all steps. It can be transposed, under every JAX:
+    until 0.8 a scan that a rule begins is not, as only JAX itself says which operands are linear.
+    """
+
+    def scanned(begin: Any, tangents: Any, known: Any) -> tuple[Any, Any]:
+        return jax.lax.scan(step, begin, (tangents, known), reverse=reverse, unroll=unroll)
+
+    if not _scans_are_told():
+        return scanned(begin, tangents, known)
+    operands = begin, tangents, known
+    closed, out = jax.make_jaxpr(scanned, return_shape=True)(*operands)
+    counts = [len(jtu.tree_leaves(it)) for it in operands]
+    equations = [_told_linear(eqn, sum(counts[:2]), counts[2]) for eqn in closed.jaxpr.eqns]
+    jaxpr = ClosedJaxpr(closed.jaxpr.replace(eqns=equations), closed.consts)
+    flat = core.jaxpr_as_fun(jaxpr)(*jtu.tree_leaves(operands))
+    return jtu.tree_unflatten(jtu.tree_structure(out), flat)
+
+
+def _told_linear(equation: Any, linear: int, known: int) -> Any:
+    if "linear" not in equation.params:
+        return equation
+    closed_over = len(equation.invars) - linear - known
+    told = (False,) * closed_over + (True,) * linear + (False,) * known
+    return equation.replace(params={**equation.params, "linear": told})
+
+
+@functools.cache
+def _scans_are_told() -> bool:
+    """Whether a scan says which of its operands are linear."""
+    closed = jax.make_jaxpr(lambda x: jax.lax.scan(lambda x, _: (x, None), x, length=1))(1.0)
+    return any("linear" in equation.params for equation in closed.jaxpr.eqns)
 
 
 def opened(closed: Any) -> tuple[Any, list[Any]]:

@@ -11,7 +11,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, ArrayLike, Inexact, Shaped
 
-from eqx_filter.primitives import vary_alike
+from eqx_filter.primitives import scan_of_tangents, vary_alike
 
 from .._shapes import shape_of
 from ._states import before_each
@@ -79,19 +79,7 @@ def _are_integers(arrays: list[Any]) -> bool:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _recurrence(how: tuple[bool, bool], a: Array, b: Array) -> Array:
-    reverse, parallel = how
-    if parallel:
-        a = a if a.ndim == b.ndim else jnp.broadcast_to(a, b.shape)
-        return lax.associative_scan(_composed, (a, b), reverse=reverse)[1]
-
-    def step(state: Any, at: Any) -> tuple[Any, Any]:
-        a_now, b_now = at
-        state = (a if a_now is None else a_now) * state + b_now
-        return state, state
-
-    [begin, _] = vary_alike(jnp.zeros(b.shape[1:], b.dtype), b)
-    each = a if a.ndim == b.ndim else None
-    return lax.scan(step, begin, (each, b), reverse=reverse)[1]
+    return _solved(how, a, b)
 
 
 @functools.partial(_recurrence.defjvp, symbolic_zeros=True)
@@ -102,7 +90,24 @@ def _recurrence_jvp(how: tuple[bool, bool], primals: Any, tangents: Any) -> tupl
     if not isinstance(a_dot, SymbolicZero):
         first = jnp.zeros((1, *states.shape[1:]), states.dtype)
         terms.append(a_dot * before_each(states, first, reverse=how[0]))
-    return states, _recurrence(how, a, sum(terms))
+    return states, _solved(how, a, sum(terms))
+
+
+def _solved(how: tuple[bool, bool], a: Array, b: Array) -> Array:
+    """All states, linear in `b`: so it is also what maps its tangents."""
+    reverse, parallel = how
+    if parallel:
+        a = a if a.ndim == b.ndim else jnp.broadcast_to(a, b.shape)
+        return lax.associative_scan(_composed, (a, b), reverse=reverse)[1]
+
+    def step(state: Any, at: Any) -> tuple[Any, Any]:
+        b_now, a_now = at
+        state = (a if a_now is None else a_now) * state + b_now
+        return state, state
+
+    [begin, _] = vary_alike(jnp.zeros(b.shape[1:], b.dtype), b)
+    each = a if a.ndim == b.ndim else None
+    return scan_of_tangents(step, begin, b, each, reverse=reverse)[1]
 
 
 def _composed(first: Any, second: Any) -> Any:

@@ -17,7 +17,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
-from eqx_filter.primitives import vary_alike
+from eqx_filter.primitives import scan_of_tangents, vary_alike
 
 from ._equations import Equations, States
 from ._states import before_each
@@ -92,14 +92,15 @@ def _run_jvp(how: How, primals: Any, tangents: Any) -> tuple[Any, Any]:
     matrices = how.equations.matrices(matrix, xs.shape[-1])
 
     def step(states: Any, at: Any) -> tuple[Any, Any]:
-        pushed, slopes, kept = at
+        pushed, (slopes, kept) = at
         z = pushed + how.equations.hidden_products(matrices, states[0])
         new = how.equations.tangent(slopes, z, states)
         new = _where(kept, new, states)
         return new, new[0]
 
-    last_dot, hs_dot = lax.scan(
-        step, tuple(begin), (pushed, slopes, mask), reverse=how.reverse, unroll=how.unroll
+    known = slopes, mask
+    last_dot, hs_dot = scan_of_tangents(
+        step, tuple(begin), pushed, known, reverse=how.reverse, unroll=how.unroll
     )
     return (hs, last), (hs_dot, last_dot)
 
