@@ -58,6 +58,15 @@ def _eager_and_traced(name: str, title: str) -> dict[str, Row]:
     }
 
 
+def _sequences(name: str, title: str) -> dict[str, Row]:
+    rows = {}
+    for batch, told in {"": "32 sequences", "_one": "one sequence"}.items():
+        said, full = f"{title}, {told} of 1,000 steps of 64", bool(batch)
+        rows[f"{name}_run{batch}_forward"] = Row(said, "ms", limit=1.1, full=full)
+        rows[f"{name}_run{batch}_gradient"] = Row(f"gradient of {said}", "ms", limit=1.1, full=full)
+    return rows
+
+
 WAYS = {
     "forward_eager": "eager",
     "forward_traced": "traced",
@@ -189,6 +198,16 @@ TOPICS: dict[str, dict[str, Row]] = {
         "quantised_over": Row("that, over float32", "", 1.5, ""),
         "quantised_one_over": Row("of one vector, over float32", "", None, ""),
         "quantised_bytes": Row("bytes of that int8 Linear, over float32", "", 0.26, ""),
+    },
+    "recurrent": {
+        **_sequences("lstm", "LSTM"),
+        **_sequences("gru", "GRU"),
+        "masked_run_gradient": Row(
+            "gradient of an LSTM, 32 sequences of 500 to 1,000 steps", "ms", limit=1.1
+        ),
+        "lstm_compile": Row("compile the gradient of an LSTM, 1,000 steps", "ms", limit=1.5),
+        "lru_forward": Row("LRU, 10,000 steps of 64", "ms", limit=1.0),
+        "lru_gradient": Row("gradient of an LRU, 10,000 steps of 64", "ms", limit=1.0),
     },
     "images": {
         f"last_{name}": Row(f"{title} with channels last, over first", "", 1.5, "", full=True)

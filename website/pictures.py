@@ -1,5 +1,6 @@
-"""Draw pictures of docs/layers: of formulas, initial and adapters. `python website/pictures.py`."""
+"""Draw pictures of docs/layers that no script of examples draws. `python website/pictures.py`."""
 
+import time
 from pathlib import Path
 
 import jax
@@ -188,9 +189,42 @@ def errors_of(size, spread, bits):
     return [float(it.weight.error) for it in nn.quantise(both, "**", bits)]
 
 
+def recurrent(size=64, lengths=(16, 64, 256, 1_024, 4_096, 16_384)):
+    """Show how long a sequence takes by its length, forward and with the gradient."""
+    key, layers = jax.random.key(0), (nn.LSTM, nn.GRU, nn.LRU)
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    forward, gradient = figure.subplots(1, 2)
+    for layer in layers:
+        model = layer(size, size, key=key)
+        loss = eqx.filter_jit(lambda model, xs: jnp.sum(model(xs)[0] ** 2))
+        grad = eqx.filter_jit(eqx.filter_grad(loss))
+        sequences = [jax.random.normal(key, (length, size)) for length in lengths]
+        for axes, function in ((forward, loss), (gradient, grad)):
+            taken = [1e3 * seconds(function, model, xs) for xs in sequences]
+            axes.loglog(lengths, taken, "o-", label=layer.__name__)
+    forward.set(title=f"one sequence of vectors of {size}", xlabel="steps", ylabel="milliseconds")
+    gradient.set(title="its gradient", xlabel="steps")
+    for axes in (forward, gradient):
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.savefig(PICTURES / "recurrent.png", dpi=120)
+
+
+def seconds(function, *args, rounds=15):
+    """Give the least of several calls, after one that compiles."""
+    jax.block_until_ready(function(*args))
+    taken = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        jax.block_until_ready(function(*args))
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
 if __name__ == "__main__":
     windows()
     norms()
     rotary()
     first_values()
     adapters()
+    recurrent()

@@ -1,6 +1,7 @@
 """What the sides share, so that all do the same work: sizes, inputs, and how to tell."""
 
 import atexit
+import functools
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ HEADS, HEAD_SIZE = 8, 64
 HELD, NEW = 1_024, 128  # tokens of a cache, and those that are added to it one by one
 LONG = 4_096
 WIDE, RANK, MANY = 1_024, 8, jnp.ones((64, 1_024))  # a product, an update of it, and vectors
+STEPS, HIDDEN, GROUP, MANY_STEPS = 1_000, 64, 32, 10_000  # of sequences
 ROOM = 8e9  # bytes of temporary memory that a program may take
 
 
@@ -37,6 +39,50 @@ def tokens(size: int) -> tuple[jax.Array, ...]:
     """Queries, keys and values of attention."""
     shape = (size, HEADS, HEAD_SIZE)
     return tuple(jax.random.normal(each, shape) for each in jax.random.split(key(), 3))
+
+
+def sequences(steps: int, *batch: int) -> jax.Array:
+    return jax.random.normal(key(), (*batch, steps, HIDDEN))
+
+
+def lengths() -> jax.Array:
+    """How many steps of each sequence of a batch are there: from half of them to all."""
+    return jnp.linspace(STEPS // 2, STEPS, GROUP).astype(int)
+
+
+def enter_sequences(
+    side: Any,
+    run: Callable[[str, Any, jax.Array], jax.Array],
+    last: Callable[[str, Any, jax.Array, jax.Array], jax.Array],
+    weights: Callable[[str], Any],
+) -> None:
+    """Enter the rows of sequences: by kind of cell, `run` gives outputs, `last` where one ends."""
+
+    def gradient(kind: str) -> Callable[[Any, jax.Array], Any]:
+        return jax.grad(lambda weights, xs: jnp.sum(run(kind, weights, xs) ** 2))
+
+    def enter(name: str, kind: str, function: Callable[..., Any], *arguments: jax.Array) -> None:
+        def prepare() -> Callable[[], Any]:
+            compiled, its = jax.jit(function), weights(kind)
+            return lambda: jax.block_until_ready(compiled(its, *arguments))
+
+        prepare.__name__, prepare.__module__ = name, run.__module__
+        side.row(prepare)
+
+    for kind in ("lstm", "gru"):
+        for batch, xs in {"": sequences(STEPS, GROUP), "_one": sequences(STEPS, 1)}.items():
+            forward = functools.partial(run, kind)
+            enter(f"{kind}_run{batch}_forward", kind, forward, xs)
+            enter(f"{kind}_run{batch}_gradient", kind, gradient(kind), xs)
+    masked = jax.grad(lambda *arguments: jnp.sum(last("lstm", *arguments) ** 2))
+    enter("masked_run_gradient", "lstm", masked, sequences(STEPS, GROUP), lengths())
+
+    def lstm_compile() -> Callable[[], float]:
+        arguments = weights("lstm"), sequences(STEPS, GROUP)
+        return lambda: seconds_to_compile(gradient("lstm"), *arguments)
+
+    lstm_compile.__module__ = run.__module__
+    side.figure(lstm_compile)
 
 
 def scalars(count: int) -> list[jax.Array]:
@@ -114,7 +160,12 @@ def blocked_share(call: Callable[[jax.Array], jax.Array]) -> float:
 def compile_seconds(attend: Callable[..., jax.Array]) -> float:
     """Seconds of this process's cores for compiling the gradient of attention anew."""
     gradient = jax.grad(lambda *arrays: attend(*arrays).sum(), (0, 1, 2))
-    lowered = jax.jit(gradient).lower(*tokens(LONG))
+    return seconds_to_compile(gradient, *tokens(LONG))
+
+
+def seconds_to_compile(function: Callable[..., Any], *arguments: Any) -> float:
+    """Seconds of this process's cores for compiling a function anew."""
+    lowered = jax.jit(fresh(function)).lower(*arguments)
     start = time.process_time()
     lowered.compile()
     return time.process_time() - start

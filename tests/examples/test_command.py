@@ -12,6 +12,7 @@ def command(load):
 
 
 NAMES = ["train_digits", "train_digits_conv", "train_digits_rnn", "finetune_digits"]
+NAMES += ["train_sequences", "deep"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "train_text", "import_gpt"])

@@ -31,6 +31,11 @@ def calls(key: jax.Array, x: jax.Array) -> None:
     assert_type(eqx.nn.GRUCell(2, 3, key=key)(x, x), jax.Array)
     assert_type(eqx.nn.LSTMCell(2, 3, key=key)(x, (x, x)), tuple[jax.Array, jax.Array])
     assert_type(eqx.nn.Linear(2, 3, key=key).weight, jax.Array)
+    assert_type(eqx.nn.LSTM(2, 3, bidirectional=True, key=key)(x, lengths=x)[0], jax.Array)
+    assert_type(eqx.nn.RNN(eqx.nn.RNNCell(2, 3, key=key))(x, return_sequences=False)[0], jax.Array)
+    assert_type(eqx.nn.LRU(2, 3, key=key)(x), tuple[jax.Array, jax.Array])
+    assert_type(eqx.nn.linear_recurrence(x, x), jax.Array)
+    eqx.nn.LSTM(2, 3)  # type: ignore[call-arg]
 
 
 def modes(key: jax.Array) -> None:

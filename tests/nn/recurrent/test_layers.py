@@ -257,6 +257,8 @@ class TestParameters:
             (lambda: LSTM(2, 3, 0, key=KEY), ValueError, "`LSTM` has at least one layer"),
             (lambda: GRU(2, 3, 1.5, key=KEY), TypeError, "`GRU` needs .* `num_layers`"),
             (lambda: LSTM(-2, 3, key=KEY), ValueError, "`input_size`"),
+            (lambda: LSTM(2, key=KEY), TypeError, r"^LSTM.__init__\(\) missing .* 'hidden_size'"),
+            (lambda: GRU(2, key=KEY), TypeError, r"^GRU.__init__\(\) missing .* 'hidden_size'"),
             (
                 lambda: LSTM(2, 3, use_bias=True, bias=False, key=KEY),
                 ValueError,

@@ -92,17 +92,18 @@ class Gru(Equations):
         reset, update = jax.nn.sigmoid(reset), jax.nn.sigmoid(update)
         new = jnp.tanh(from_input + reset * from_hidden)
         of_new = (1 - update) * (1 - new * new)
-        slopes = [
+        slopes = (
             of_new * from_hidden * reset * (1 - reset),
             (h - new) * update * (1 - update),
             of_new,
             of_new * reset,
-        ]
-        return (new + update * (h - new),), (jnp.concatenate(slopes, -1), update)
+        )
+        return (new + update * (h - new),), (slopes, update)
 
     def tangent(self, slopes: Any, z: Array, states: States) -> States:
         by_product, by_hidden = slopes
-        return (by_hidden * states[0] + sum(parts(by_product * z, 4)),)
+        terms = (slope * part for slope, part in zip(by_product, parts(z, 4), strict=True))
+        return (by_hidden * states[0] + sum(terms),)
 
 
 @dataclass(frozen=True)

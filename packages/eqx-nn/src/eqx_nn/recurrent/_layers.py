@@ -1,24 +1,20 @@
-"""`RNN`, `LSTM` and `GRU`: cells along sequences, in several layers and in both directions."""
+"""`RNN`: cells along sequences, in several layers and in both directions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
-from jaxtyping import Array, ArrayLike, Bool, Inexact, Integer, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Inexact, Integer, Shaped
 
 from eqx_pytree import Module, field
 
 from .._dropout import Dropout, Flag
-from .._init import checked_size, refuse_two_biases
-from .._initial import Initializer
-from .._random import Key, Keys, key_at, key_of_each, split_key
+from .._random import Key, Keys, key_at, key_of_each
 from ._along import along, output_of
-from ._cells import GRUCell, LSTMCell
 from ._inputs import checked_sequences, real_steps, without_padding
 from ._states import as_one, first_states, of_each_cell
 
@@ -188,106 +184,6 @@ class RNN(Module):
             outputs.append(without_padding(ys, kept))
             ends.append(end)
         return outputs[0] if len(row) == 1 else jnp.concatenate(outputs, -1), ends
-
-
-class _OfSizes(RNN):
-    """What has cells of one kind, made from sizes."""
-
-    __cell_type__: ClassVar[type]
-
-    @refuse_two_biases
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        use_bias: bool = True,
-        *,
-        bidirectional: bool = False,
-        dropout: Any = 0.0,
-        inference: Flag = False,
-        reverse: bool = False,
-        unroll: int = 1,
-        dtype: DTypeLike | None = None,
-        bias: bool | None = None,
-        weight_init: Initializer | None = None,
-        bias_init: Initializer | None = None,
-        key: PRNGKeyArray,
-    ) -> None:
-        """Make the cells.
-
-        **Arguments:**
-
-        - `input_size`, `hidden_size`: sizes of the input and of the hidden state.
-        - `num_layers`: how many layers there are, each on the outputs of the one before.
-        - `use_bias`: whether the cells have biases; may also be spelled `bias`.
-        - `bidirectional`: whether each layer has a second cell, which reads from the end.
-        - `dropout`: the probability with which an output of a layer is dropped before the next.
-        - `inference`: of that `Dropout`.
-        - `reverse`: whether the cells read from the end.
-        - `unroll`: how many steps a turn of the loop has.
-        - `dtype`, `weight_init`, `bias_init`: of the cells.
-        - `key`: a PRNG key, split into one for each cell.
-
-        **Raises:** `TypeError` for a size that is no integer; `ValueError` for a negative one, for
-        no layer, for `reverse` with both directions, and what the cells raise.
-        """
-        name, row = type(self).__name__, 1 + bool(bidirectional)
-        num_layers = checked_size(name, "num_layers", num_layers)
-        if num_layers < 1:
-            message = f"`{name}` has at least one layer; got `num_layers={num_layers}`."
-            raise ValueError(message)
-        use_bias = use_bias if bias is None else bias
-        keys = iter(split_key(name, key, num_layers * row))
-        size, rows = input_size, []
-        for _ in range(num_layers):
-            made = [
-                self.__cell_type__(
-                    size,
-                    hidden_size,
-                    use_bias,
-                    dtype=dtype,
-                    weight_init=weight_init,
-                    bias_init=bias_init,
-                    key=next(keys),
-                )
-                for _ in range(row)
-            ]
-            rows.append(made)
-            size = row * hidden_size
-        super().__init__(
-            *map(tuple, zip(*rows, strict=True)),
-            dropout=dropout,
-            inference=inference,
-            reverse=reverse,
-            unroll=unroll,
-        )
-
-
-class LSTM(_OfSizes):
-    """Layers of `LSTMCell` along sequences, in one direction or in both.
-
-        lstm = LSTM(3, 8, num_layers=2, bidirectional=True, key=key)
-        hs, (h, c) = lstm(xs, lengths=lengths)  # (batch, length, 16), twice (batch, 4, 8)
-
-    The equations are those of `LSTMCell`, how it is called is told at `RNN`. `to_torch` and
-    `from_torch` know it as PyTorch's `nn.LSTM`.
-    """
-
-    __cell_type__ = LSTMCell
-
-
-class GRU(_OfSizes):
-    """Layers of `GRUCell` along sequences, in one direction or in both.
-
-        gru = GRU(3, 8, num_layers=2, bidirectional=True, key=key)
-        hs, last = gru(xs, lengths=lengths)  # (batch, length, 16), (batch, 4, 8)
-
-    The equations are those of `GRUCell`, how it is called is told at `RNN`. `to_torch` and
-    `from_torch` know it as PyTorch's `nn.GRU`.
-    """
-
-    __cell_type__ = GRUCell
 
 
 def _row(layer: str, name: str, given: Any) -> tuple[Any, ...]:
