@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Labels,
         LoadReport,
         LossScale,
+        MigrationPlan,
         Optimizer,
         Precision,
         Selector,
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
         jitf,
         load,
         load_config,
+        migration_plan,
         partition,
         partition_by,
         save,
@@ -103,7 +105,7 @@ if TYPE_CHECKING:
         value_and_grad_f,
     )
 
-    from . import debug, internal, nn
+    from . import debug, internal, migrations, nn
     from .nn import inference_mode as tree_inference
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "Labels",
     "LoadReport",
     "LossScale",
+    "MigrationPlan",
     "Module",
     "Optimizer",
     "Partial",
@@ -176,6 +179,8 @@ __all__ = [
     "jitf",
     "load",
     "load_config",
+    "migration_plan",
+    "migrations",
     "module_update_wrapper",
     "nn",
     "partition",
@@ -208,6 +213,7 @@ if not TYPE_CHECKING:
             "eqx_nn": "tree_inference=inference_mode",
             ".debug": "",
             ".internal": "",
+            ".migrations": "",
             ".nn": "",
         },
         distribution="equinox",

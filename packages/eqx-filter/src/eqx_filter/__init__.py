@@ -64,9 +64,9 @@ else:
     _HOMES = {
         ".batching": "filter_pmap filter_vmap if_array",
         ".checkpoints": (
-            "Checkpoints LoadReport TreePathError default_deserialise_filter_spec "
-            "default_serialise_filter_spec load load_config save tree_deserialise_leaves "
-            "tree_serialise_leaves"
+            "Checkpoints LoadReport MigrationPlan TreePathError default_deserialise_filter_spec "
+            "default_serialise_filter_spec load load_config migration_plan save "
+            "tree_deserialise_leaves tree_serialise_leaves"
         ),
         ".compiled": "Compiled Lowered filter_jit",
         ".control_flow": (
@@ -99,6 +99,7 @@ else:
         ),
         ".debug": "",
         ".loops": "",
+        ".migrations": "",
         ".primitives": "",
     }
     __all__ += [name for names in _HOMES.values() for name in names.split()]
