@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
@@ -115,22 +116,15 @@ def load(
     if where is None:
         unexpected = left
         differing = source.differing(static_texts(nodes)) if source.static else []
-    refused = source.faults
+    refused = list(source.faults)
     if strict in (True, "missing"):
-        refused = refused + _told("lacks", source.missing, "it has", left)
+        refused += _told("lacks", source.missing, "it has", left)
     if strict in (True, "unexpected"):
-        refused = refused + _told("has also", unexpected, "`like` has", source.missing)
+        refused += _told("has also", unexpected, "`like` has", source.missing)
     if static == "compare":
-        refused = refused + [_told_static(*it) for it in differing]
+        refused += [_told_static(*it) for it in differing]
     if refused:
-        told = " ".join(refused[:_MOST_TOLD])
-        more = (
-            f" There are {len(refused) - _MOST_TOLD} more such."
-            if len(refused) > _MOST_TOLD
-            else ""
-        )
-        message = f"`{target}` does not fit `like`. {told}{more} {_WAYS_OUT}"
-        raise RuntimeError(message)
+        raise RuntimeError(_not_fitting(target, refused))
     tree = restacked(like, jtu.tree_structure(expanded).unflatten(leaves))
     missing = [*source.missing, *source.defaults]
     told_of = source.loaded, missing, unexpected, source.reshaped, source.cast, differing
@@ -150,6 +144,13 @@ def _check(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if not any(value is it or (isinstance(value, str) and value == it) for it in allowed):
         message = f"`{name}` of `load` is one of {allowed}; got {value!r}."
         raise ValueError(message)
+
+
+def _not_fitting(target: Path, refused: list[str]) -> str:
+    told = " ".join(refused[:_MOST_TOLD])
+    count = len(refused) - _MOST_TOLD
+    more = f" There are {count} more such." if count > 0 else ""
+    return f"`{target}` does not fit `like`. {told}{more} {_WAYS_OUT}"
 
 
 def _told(verb: str, names: list[str], other: str, others: list[str]) -> list[str]:

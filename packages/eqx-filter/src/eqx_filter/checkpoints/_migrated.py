@@ -1,4 +1,4 @@
-"""A file whose names and arrays have gone through rules, as a reader of arrays by their new names."""
+"""A file whose names have gone through rules, as a reader of arrays by their new names."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -72,7 +72,7 @@ def migration(
     nodes: Sequence[Node],
     like: Mapping[str, Any],
 ) -> Migration | None:
-    """Apply rules to the names of a file, and then what classes say; None if there is nothing to do.
+    """Apply rules to the names of a file, then the steps of classes; None for nothing to do.
 
     **Raises:** as `load`, for rules and versions.
     """

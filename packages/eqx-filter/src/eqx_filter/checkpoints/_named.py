@@ -31,8 +31,8 @@ class Named(NamedTuple):
     """What is saved of a PyTree.
 
     `kinds` tells of arrays that are not of JAX, or whose dtype no safetensors has, what they are;
-    `shared` of which other name an array is the same; `static` texts of other leaves and fields; `versions`
-    those of nodes whose class has migrations, by their paths.
+    `shared` of which other name an array is the same; `static` texts of other leaves and fields;
+    `versions` those of nodes whose class has migrations, by their paths.
     """
 
     arrays: dict[str, np.ndarray]

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..shared._predicates import is_inexact
 from ._host import NUMBERS, is_key
-from ._named import decoded, is_array_leaf
 from ._migrated import Migrated
+from ._named import decoded, is_array_leaf
 from ._shards import AnyReader
 from ._texts import Texts, check_sum, refusing_damage
 

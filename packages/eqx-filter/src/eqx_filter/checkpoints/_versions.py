@@ -1,7 +1,7 @@
 """Versions of classes: `__migrations__` has a step for each, a rule or several.
 
-A step is for the names below a node of the class. The version of a node is the number of steps that its
-class had when it was saved, and a file without it is of version 0.
+A step is for the names below a node of the class. The version of a node is the number of steps that
+its class had when it was saved, and a file without it is of version 0.
 """
 
 import dataclasses

@@ -16,8 +16,8 @@ VERSION = r"\v"
 class Entry:
     """What a name stands for.
 
-    `value` of an array, and of an array of PRNG keys, is a function that reads it; its argument says
-    whether a checksum is to be looked at. Equal arrays of several names have one `value`. `shape`
+    `value` of an array, and of an array of PRNG keys, is a function that reads it; its argument
+    says whether a checksum is to be looked at. An array of several names has one `value`. `shape`
     and `dtype` are None where only reading tells them. `sources` are the names that it had at
     first, and `rules` what was applied.
     """

@@ -176,7 +176,8 @@ def default(name: str, value: Any = None) -> Rule:
     - `name`: of a leaf, not of a node. With stars it stands for leaves of `like`, and so is for
         the names that these have in the end.
     - `value`: an array; a number, for all elements of an array; a function of the leaf of `like`,
-        which may be a `jax.ShapeDtypeStruct`; or None for that leaf itself.
+        which may be a `jax.ShapeDtypeStruct`; or None for that leaf itself. Later rules may
+        rename it, and leave the value as it is.
 
     **Returns:** a rule. Its reverse leaves out the names.
 

@@ -124,9 +124,7 @@ class Stack(Rule):
                 name = next(iter(row.values()))
                 why = f"`{whole}` is of numbers from 0 on without a gap; got {', '.join(row)}"
                 raise refused(self, name, place, why)
-        groups = [
-            (whole, [row[str(i)] for i in range(len(row))]) for whole, row in rows.items()
-        ]
+        groups = [(whole, [row[str(i)] for i in range(len(row))]) for whole, row in rows.items()]
         return _together(self, entries, groups, place, self._whole)
 
     def _whole(self, names: Sequence[str], parts: Sequence[Entry], place: Place) -> Entry:
@@ -214,9 +212,7 @@ def _exchanged(
     rule: Rule, entries: Entries, parts: dict[str, Iterable[tuple[str, Entry]]]
 ) -> Entries:
     """The entries, with parts in the place of some."""
-    news = (
-        (name, *part) for name, it in entries.items() for part in parts.get(name, [(name, it)])
-    )
+    news = ((name, *part) for name, it in entries.items() for part in parts.get(name, [(name, it)]))
     return gathered(rule, news)
 
 
@@ -261,7 +257,9 @@ def _whole(
     for name, value in zip(names, told, strict=True):
         if value != told[0]:
             kind = "dtype" if is_array else first.kind
-            why = f"its {kind} is {value}, and that of `{names[0]}` is {told[0]}; they must be equal"
+            why = (
+                f"its {kind} is {value}, and that of `{names[0]}` is {told[0]}; they must be equal"
+            )
             raise refused(rule, name, place, why)
     made = function(names, parts, place) if is_array else first.by(rule)
     return replace(made, sources=_sources(parts))

@@ -11,7 +11,7 @@ from ._stars import Match, Stars
 
 
 class Log(NamedTuple):
-    """What was done: all rules in order, with what they belong to, and what each name was dropped by."""
+    """What was done: rules in order, with what each belongs to, and by which a name was dropped."""
 
     rules: list[tuple[str, "Rule"]]
     dropped: dict[str, "Rule"]

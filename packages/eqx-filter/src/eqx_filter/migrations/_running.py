@@ -55,7 +55,7 @@ def migrate(
     `rules` that are none.
     """
     entries = {name: of_array(name, array) for name, array in arrays.items()}
-    place = Place("`arrays` of `migrate`", like or {}, Log([], {}))
+    place = Place("the arrays", like or {}, Log([], {}))
     found = applied(checked(rules, "`rules` of `migrate`"), entries, place)
     return {name: _value(name, entry, place.like) for name, entry in found.items()}
 
@@ -63,6 +63,8 @@ def migrate(
 def _value(name: str, entry: Entry, like: Mapping[str, Any]) -> Any:
     if entry.kind == "default":
         entry = resolved(name, entry, like)
+    if entry.kind == "default":
+        return like[name]
     return entry.value(False) if entry.kind == "array" else entry.value
 
 

@@ -115,7 +115,7 @@ def convert(
     **Arguments:**
 
     - `where`: a pattern as of `rename`, of arrays or of nodes with arrays.
-    - `function`: from a NumPy array, which it does not write to, to an array of any shape and dtype.
+    - `function`: from a NumPy array, which it does not write to, to one of any shape and dtype.
     - `back`: a function that undoes it.
     - `optional`: whether there need be no such name.
 
@@ -230,8 +230,8 @@ def stack(old: str, new: str, *, optional: bool = False) -> Rule:
 
         stack("layers.*", "layers")    # layers.0.weight, layers.1.weight, ... are layers.weight
 
-    It is for layers that are scanned by hand. Those of `Stacked` have the names of a tuple of layers
-    in a file, and need no rule.
+    It is for layers that are scanned by hand. Those of `Stacked` have the names of a tuple of
+    layers in a file, and need no rule.
 
     **Arguments:**
 
