@@ -79,7 +79,7 @@ def migration(
     is_current = texts.versions is None or texts.versions == versions_of(nodes)
     if is_current and not rules:
         return None
-    log = Log([], {})
+    log = Log([], {}, {})
     entries = unmoved(reader, texts) | version_entries(texts.versions or {})
     entries = applied(rules, entries, Place(f"`{reader.path}`", like, log))
     if texts.versions is not None:

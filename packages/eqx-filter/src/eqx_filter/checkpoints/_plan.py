@@ -107,7 +107,7 @@ def migration_plan(
     with opened(with_suffix(path, SUFFIX)) as reader:
         texts = texts_of(reader.path, reader.header)
         moved = migration(reader, texts, rules, nodes_of(expanded), leaves)
-        entries, log = moved or Migration(unmoved(reader, texts), Log([], {}))
+        entries, log = moved or Migration(unmoved(reader, texts), Log([], {}, {}))
         entries = {name: it.known() for name, it in entries.items() if it.kind != "text"}
     numbers = _numbers(log)
     rows = [_row(name, entries.get(name), leaf, numbers) for name, leaf in leaves.items()]

@@ -48,7 +48,9 @@ def upgraded(
     for a step that does not fit.
     """
     for node in nodes:
-        if not node.is_leaf and dataclasses.is_dataclass(node.value):
+        cls = type(node.value)
+        is_versioned = dataclasses.is_dataclass(cls) or hasattr(cls, _ATTRIBUTE)
+        if is_versioned and not node.is_leaf:
             entries = _upgraded(entries, node, file, like, log)
     return entries
 
@@ -59,6 +61,8 @@ def _upgraded(
     cls = type(node.value)
     steps, found = _steps(cls), entries.get(_below(node.path, VERSION))
     version = found.value if found else 0
+    if version == len(steps):
+        return entries
     where = f"`{node.path}`" if node.path else "the whole"
     if version > len(steps):
         message = (
@@ -70,7 +74,7 @@ def _upgraded(
     start = f"{node.path}." if node.path else ""
     inner = {name.removeprefix(start): it for name, it in entries.items() if name.startswith(start)}
     inner.pop(VERSION, None)
-    if version == len(steps) or all(it.kind == "default" for it in inner.values()):
+    if all(it.kind == "default" for it in inner.values()):
         return entries
     own = {name.removeprefix(start): it for name, it in like.items() if name.startswith(start)}
     for number, rules in enumerate(steps[version:], start=version):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
@@ -31,14 +32,15 @@ class Split(Rule):
 
         def parts_of(it: Found) -> Iterator[tuple[str, Entry]]:
             names = [new.name(it.match) for new in news]
-            return zip(names, self._parts(it.name, it.entry, place), strict=True)
+            if not _is_array(self, it.name, it.entry, place):
+                return zip(names, [it.entry.by(self)] * len(names), strict=True)
+            make = functools.partial(self._parts, it.name, it.entry, place)
+            return zip(names, place.log.once(self, [it.entry], make), strict=True)
 
         return _exchanged(self, entries, {it.name: parts_of(it) for it in found})
 
     def _parts(self, name: str, entry: Entry, place: Place) -> list[Entry]:
         count = len(self.new)
-        if not _is_array(self, name, entry, place):
-            return [entry.by(self)] * count
         known = entry.known()
         shape = known.shape or ()
         if not -len(shape) <= self.axis < len(shape):
@@ -261,8 +263,13 @@ def _whole(
                 f"its {kind} is {value}, and that of `{names[0]}` is {told[0]}; they must be equal"
             )
             raise refused(rule, name, place, why)
-    made = function(names, parts, place) if is_array else first.by(rule)
-    return replace(made, sources=_sources(parts))
+    if not is_array:
+        return first.by(rule)
+
+    def make() -> Entry:
+        return replace(function(names, parts, place), sources=_sources(parts))
+
+    return place.log.once(rule, parts, make)
 
 
 def _sources(parts: Sequence[Any]) -> tuple[str, ...]:

@@ -1,20 +1,33 @@
 """What all rules have: how they look for names, and what they refuse."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..paths._dotted import nearest
 from ._entries import VERSION, Entries, Entry
 from ._stars import Match, Stars
 
+_Made = TypeVar("_Made")
+
 
 class Log(NamedTuple):
-    """What was done: rules in order, with what each belongs to, and by which a name was dropped."""
+    """What was done: rules in order, with what each belongs to, and by which a name was dropped.
+
+    `made` has what rules made of arrays, so that an array that has several names stays one.
+    """
 
     rules: list[tuple[str, "Rule"]]
     dropped: dict[str, "Rule"]
+    made: dict[Any, Any]
+
+    def once(self, rule: "Rule", entries: Sequence[Entry], make: Callable[[], _Made]) -> _Made:
+        """What a rule makes of arrays, which is made once."""
+        key = (rule, *(id(it.value) for it in entries))
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
 
 
 class Place(NamedTuple):
@@ -97,11 +110,16 @@ def _nothing(rule: Rule, pattern: str, entries: Entries, place: Place) -> str:
 def gathered(rule: Rule, news: Iterable[tuple[str, str, Entry]]) -> Entries:
     """Give what new names stand for, of each an old name, the new one, and what it stands for.
 
-    **Raises:** `ValueError` if two have one new name.
+    Of texts and versions of one name that which is renamed stays.
+
+    **Raises:** `ValueError` if two arrays or numbers have one new name.
     """
     entries: Entries = {}
     olds: dict[str, str] = {}
     for old, new, entry in news:
+        if new in entries and entry.kind in ("text", "version"):
+            entries[new] = entry if old != new else entries[new]
+            continue
         if new in entries:
             names = f"`{olds[new]}`" if olds[new] == old else f"`{olds[new]}` and `{old}`"
             message = (

@@ -55,7 +55,7 @@ def migrate(
     `rules` that are none.
     """
     entries = {name: of_array(name, array) for name, array in arrays.items()}
-    place = Place("the arrays", like or {}, Log([], {}))
+    place = Place("the arrays", like or {}, Log([], {}, {}))
     found = applied(checked(rules, "`rules` of `migrate`"), entries, place)
     return {name: _value(name, entry, place.like) for name, entry in found.items()}
 

@@ -5,6 +5,7 @@ Nothing is computed before an array is read.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -137,15 +138,14 @@ def _each(
     *,
     optional: bool,
 ) -> Entries:
-    """Exchange arrays; one that has two names stays one."""
-    made: dict[int, Entry] = {}
     news = dict(entries)
     for name, _, entry in found_by(rule, where, entries, place, optional=optional):
         if entry.kind == "keys":
             why = "it is an array of PRNG keys, whose names alone can be changed"
             raise refused(rule, name, place, why)
         if entry.kind == "array":
-            news[name] = made.setdefault(id(entry.value), function(name, entry))
+            make = functools.partial(function, name, entry)
+            news[name] = place.log.once(rule, [entry], make)
     return news
 
 
