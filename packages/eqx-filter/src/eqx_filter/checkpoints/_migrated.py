@@ -1,6 +1,7 @@
 """A file whose names have gone through rules, as a reader of arrays by their new names."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,7 +101,7 @@ def unmoved(reader: AnyReader, texts: Texts) -> Entries:
         value = Stored(reader, name, texts)
         entries[name] = Entry("keys" if "key" in kind else "array", value, *about, (name,))
     numbers = {name: Entry("number", it, sources=(name,)) for name, it in texts.numbers.items()}
-    shared = {name: entries[it] for name, it in texts.shared.items()}
+    shared = {name: replace(entries[it], sources=(name,)) for name, it in texts.shared.items()}
     static = {name: Entry("text", it, sources=(name,)) for name, it in texts.static.items()}
     return entries | numbers | shared | static
 

@@ -46,7 +46,7 @@ Entries = dict[str, Entry]
 
 def of_array(name: str, array: Any) -> Entry:
     """The entry of an array that is at hand, or of a number."""
-    if isinstance(array, (bool, int, float, complex)):
+    if type(array) in (bool, int, float, complex):
         return Entry("number", array, sources=(name,))
     found = np.asarray(array)
     return Entry("array", lambda _: found, found.shape, found.dtype, (name,))

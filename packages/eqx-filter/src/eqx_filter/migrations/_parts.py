@@ -35,7 +35,10 @@ class Split(Rule):
             if not _is_array(self, it.name, it.entry, place):
                 return zip(names, [it.entry.by(self)] * len(names), strict=True)
             make = functools.partial(self._parts, it.name, it.entry, place)
-            return zip(names, place.log.once(self, [it.entry], make), strict=True)
+            parts = place.log.once(self, [it.entry], make)
+            return zip(
+                names, [replace(part, sources=it.entry.sources) for part in parts], strict=True
+            )
 
         return _exchanged(self, entries, {it.name: parts_of(it) for it in found})
 
@@ -265,11 +268,8 @@ def _whole(
             raise refused(rule, name, place, why)
     if not is_array:
         return first.by(rule)
-
-    def make() -> Entry:
-        return replace(function(names, parts, place), sources=_sources(parts))
-
-    return place.log.once(rule, parts, make)
+    made = place.log.once(rule, parts, lambda: function(names, parts, place))
+    return replace(made, sources=_sources(parts))
 
 
 def _sources(parts: Sequence[Any]) -> tuple[str, ...]:

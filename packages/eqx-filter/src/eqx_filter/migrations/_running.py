@@ -82,8 +82,8 @@ def resolved(name: str, entry: Entry, like: Mapping[str, Any]) -> Entry:
     shape, dtype = getattr(leaf, "shape", None), getattr(leaf, "dtype", None)
     if value is None and isinstance(leaf, jax.ShapeDtypeStruct):
         message = (
-            f"`{rule!r}` takes `{name}` from `like`, where it is a `{type(leaf).__name__}` without "
-            "values. Give `default` a value, or a function such as `jnp.zeros_like`."
+            f"`{rule!r}` takes `{name}` from `like`, where it is a `jax.ShapeDtypeStruct` and has "
+            "no values. Give `default` a value, or a function such as `jnp.zeros_like`."
         )
         raise ValueError(message)
     if value is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,7 +145,7 @@ def _each(
             raise refused(rule, name, place, why)
         if entry.kind == "array":
             make = functools.partial(function, name, entry)
-            news[name] = place.log.once(rule, [entry], make)
+            news[name] = replace(place.log.once(rule, [entry], make), sources=entry.sources)
     return news
 
 
