@@ -87,6 +87,22 @@ class TestOldFiles:
         found = load(path, NEW.layers[0], migrations=rename("layers.0", ""))
         assert tree_equal(found, NEW.layers[0])
 
+    def test_within_stacked_layers(self, path):
+        class Stack(Module):
+            kernels: jax.Array
+
+            def __unstacked__(self):
+                return tuple(MiddleLayer(row, V) for row in self.kernels)
+
+            def __restacked__(self, layers):
+                return Stack(jnp.stack([layer.kernel for layer in layers]))
+
+        save(path, [Layer(W, V), Layer(-W, V)])
+        stack = Stack(jnp.stack([W, -W]))
+        assert tree_equal(load(path, stack), stack)
+        save(path, stack)
+        assert versions(path) == {"0": 1, "1": 1}
+
     def test_steps_of_checkpoints(self, path):
         Checkpoints(path).save(1, Model(Layer(W, V)))
         assert tree_equal(Checkpoints(path).restore(NEW), (NEW, 1))

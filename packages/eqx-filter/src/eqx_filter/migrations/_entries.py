@@ -55,7 +55,9 @@ def of_array(name: str, array: Any) -> Entry:
 class Derived:
     """An array that is computed of others, when it is read."""
 
-    def __init__(self, function: Callable[..., np.ndarray], parts: Iterable[Callable[..., Any]]):
+    def __init__(
+        self, function: Callable[..., np.ndarray], parts: Iterable[Callable[..., Any]]
+    ) -> None:
         self.function = function
         self.parts = tuple(parts)
 
