@@ -163,6 +163,14 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r", for the whole, a `NewLayer`, from version 0 to"):
             load(path, NEW.layers[0])
 
+    @pytest.mark.parametrize("versions", [{"a": "1"}, {"a": 0}, {"a": True}, [1]])
+    def test_damage(self, path, versions):
+        with path.with_suffix(".safetensors").open("wb") as file:
+            texts = {"eqx.version": "1", "eqx.versions": json.dumps(versions)}
+            write(file, {"a": V}, texts)
+        with pytest.raises(RuntimeError, match=r"is damaged: `eqx\.versions` of its metadata"):
+            load(path, {"a": V})
+
     @pytest.mark.parametrize(
         ("steps", "told"),
         [

@@ -23,6 +23,7 @@ from ._save_named import SUFFIX
 from ._shards import opened
 from ._source import Source
 from ._texts import config_of, texts_of
+from ._versions import may_differ
 
 _Tree = TypeVar("_Tree")
 
@@ -104,7 +105,8 @@ def load(
     rows = zip(own.items(), wanted, _each(sharding, expanded), strict=True)
     with opened(target) as reader:
         texts = texts_of(reader.path, reader.header)
-        nodes = nodes_of(expanded) if texts.versions is not None or texts.static else []
+        is_compared = where is None and bool(texts.static)
+        nodes = nodes_of(expanded) if is_compared or may_differ(texts.versions, expanded) else []
         moved = migration(reader, texts, rules, nodes, own)
         about = (reader, texts) if moved is None else as_file(reader, moved.entries)
         source = Source(*about, may_cast=cast, dtype=kind)
@@ -115,7 +117,7 @@ def load(
     differing: list[tuple[str, str, str]] = []
     if where is None:
         unexpected = left
-        differing = source.differing(static_texts(nodes)) if source.static else []
+        differing = source.differing(static_texts(nodes)) if is_compared else []
     refused = list(source.faults)
     if strict in (True, "missing"):
         refused += _told("lacks", source.missing, "it has", left)

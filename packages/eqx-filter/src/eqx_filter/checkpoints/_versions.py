@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+
 from ..migrations._entries import VERSION, Entries, Entry
 from ..migrations._rule import Log, Place, Rule
 from ..migrations._running import applied, checked
@@ -23,6 +25,15 @@ def versions_of(nodes: Sequence[Node]) -> dict[str, int]:
     """
     rows = ((node.path, type(node.value)) for node in nodes if not node.is_leaf)
     return {path: len(_steps(cls)) for path, cls in rows if getattr(cls, _ATTRIBUTE, ())}
+
+
+def may_differ(versions: Mapping[str, int] | None, tree: Any) -> bool:
+    """Whether versions in a file may be others than those of a tree; looks at its types alone."""
+    if versions is None:
+        return False
+    types: set[type] = set()
+    jax.tree.flatten(tree, is_leaf=lambda node: types.add(type(node)))
+    return bool(versions) or any(hasattr(cls, _ATTRIBUTE) for cls in types)
 
 
 def _steps(cls: type) -> list[tuple[Rule, ...]]:
