@@ -129,6 +129,6 @@ class TestDefault:
         told = r"`default\('a'\)` takes `a` from `like`, where it is a `jax\.ShapeDtypeStruct`"
         with pytest.raises(ValueError, match=told):
             migrate({}, default("a"), self.LIKE)
-        told = r"`default\('c\.\*'\)` finds no leaf of the arrays, whose leaves are `a`, `b`,"
+        told = r"`default\('c\.\*'\)` finds no leaf of `like`, which has `a`, `b`, `n`,"
         with pytest.raises(ValueError, match=told):
             migrate({}, default("c.*"), self.LIKE)

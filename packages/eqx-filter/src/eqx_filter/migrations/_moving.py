@@ -6,18 +6,13 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ._entries import Entries, Entry
-from ._rule import Place, Rule, check_stars, found_by, gathered
+from ._rule import Place, Renaming, Rule, check_stars, found_by, gathered
 from ._stars import Match, Stars
 
 
 @dataclass(frozen=True, repr=False)
-class Rename(Rule):
+class Rename(Renaming):
     """See `rename`."""
-
-    old: str
-    new: str
-    _: KW_ONLY
-    optional: bool = False
 
     def apply(self, entries: Entries, place: Place) -> Entries:
         """As of `Rule`."""
@@ -60,13 +55,8 @@ def rename(old: str, new: str, *, optional: bool = False) -> Rule:
 
 
 @dataclass(frozen=True, repr=False)
-class Copy(Rule):
+class Copy(Renaming):
     """See `copy`."""
-
-    old: str
-    new: str
-    _: KW_ONLY
-    optional: bool = False
 
     def apply(self, entries: Entries, place: Place) -> Entries:
         """As of `Rule`."""
@@ -151,10 +141,8 @@ class Default(Rule):
             match = stars.match(name)
             names += [name] if match is not None and not match.rest else []
         if not names:
-            message = (
-                f"`{self!r}` finds no leaf of {place.told}, whose leaves are "
-                f"{', '.join(f'`{name}`' for name in [*place.like][:5])}."
-            )
+            told = ", ".join(f"`{name}`" for name in [*place.like][:5])
+            message = f"`{self!r}` finds no leaf of `like`, which has {told or 'none'}."
             raise ValueError(message)
         news = {name: Entry("default", self.value, rules=(self,)) for name in names}
         return entries | {name: it for name, it in news.items() if name not in entries}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ._entries import Derived, Entries, Entry
-from ._rule import Found, Place, Rule, found_by, gathered, refused
+from ._rule import Found, Place, Renaming, Rule, found_by, gathered, refused
 from ._stars import Match, Stars
 
 
@@ -109,13 +109,8 @@ class Join(Rule):
 
 
 @dataclass(frozen=True, repr=False)
-class Stack(Rule):
+class Stack(Renaming):
     """See `stack`."""
-
-    old: str
-    new: str
-    _: KW_ONLY
-    optional: bool = False
 
     def apply(self, entries: Entries, place: Place) -> Entries:
         """As of `Rule`."""
@@ -149,13 +144,8 @@ class Stack(Rule):
 
 
 @dataclass(frozen=True, repr=False)
-class Unstack(Rule):
+class Unstack(Renaming):
     """See `unstack`."""
-
-    old: str
-    new: str
-    _: KW_ONLY
-    optional: bool = False
 
     def apply(self, entries: Entries, place: Place) -> Entries:
         """As of `Rule`."""

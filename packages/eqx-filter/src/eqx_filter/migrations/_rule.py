@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, NamedTuple, TypeVar
 
 from ..paths._dotted import nearest
@@ -78,6 +78,16 @@ class Rule(ABC):
             if value != it.default
         ]
         return f"{type(self).__name__.lower()}({', '.join(told)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Renaming(Rule):
+    """A rule by which names that one pattern stands for become those of another."""
+
+    old: str
+    new: str
+    _: KW_ONLY
+    optional: bool = False
 
 
 def found_by(
