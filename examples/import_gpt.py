@@ -13,7 +13,6 @@ tangent, and one weight for embedding and head.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from sampling import generate
 
 import equinox as eqx
 from equinox import nn
+from equinox.migrations import copy, drop, migrate, rename, transpose
 
 HEAD_SIZE = 64
 """Of every GPT-2: a model of size 768 has 12 heads."""
@@ -116,38 +116,22 @@ def gpt(
     return LanguageModel(vocabulary, blocks, nn.LayerNorm(size), positions, key=second)
 
 
-NAMES = {
-    r"wte\.weight": "tied.0.weight",
-    r"wpe\.weight": "positions.weight",
-    r"h\.(\d+)\.ln_([12])\.": r"blocks.\1.norm\2.",
-    r"h\.(\d+)\.attn\.c_attn\.": r"blocks.\1.self_attn.in_proj_",
-    r"h\.(\d+)\.attn\.c_proj\.": r"blocks.\1.self_attn.out_proj.",
-    r"h\.(\d+)\.mlp\.c_fc\.": r"blocks.\1.linear1.",
-    r"h\.(\d+)\.mlp\.c_proj\.": r"blocks.\1.linear2.",
-    r"ln_f\.": "norm.",
-}
-"""From GPT-2's names to those that `from_torch` has for the model: each pattern begins a name."""
-
-MASK = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
-"""Some files hold what a query may look at, beside the weights."""
-
-
-def renamed(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Give weights by the names, and in the layout, that `from_torch` has for `gpt`.
-
-    Names that are not known stay, and `from_torch` tells of them.
-    """
-    entries = {}
-    for full, array in weights.items():
-        name = full.removeprefix("transformer.")
-        if MASK.fullmatch(name):
-            continue
-        is_matrix = ".c_" in name and name.endswith(".weight")
-        for pattern, new in NAMES.items():
-            name = re.sub(f"^{pattern}", new, name)
-        entries[name] = array.T if is_matrix else array
-    head = entries.pop("lm_head.weight", entries.get("tied.0.weight"))
-    return entries if head is None else entries | {"tied.1.weight": head}
+RULES = (
+    rename("transformer", "", optional=True),
+    drop("h.*.attn.*bias", optional=True),  # what a query may look at, in some files
+    transpose("h.*.*.c_*"),
+    rename("h.*.ln_*", "blocks.*.norm*"),
+    rename("h.*.attn.c_attn.*", "blocks.*.self_attn.in_proj_*"),
+    rename("h.*.attn.c_proj", "blocks.*.self_attn.out_proj"),
+    rename("h.*.mlp.c_fc", "blocks.*.linear1"),
+    rename("h.*.mlp.c_proj", "blocks.*.linear2"),
+    rename("wte", "tied.0"),
+    rename("wpe", "positions"),
+    rename("ln_f", "norm"),
+    rename("lm_head", "tied.1", optional=True),
+    copy("tied.0", "tied.1"),
+)
+"""From GPT-2's names and layouts to those that `from_torch` has for `gpt`."""
 
 
 def import_gpt(weights: Mapping[str, np.ndarray], num_heads: int | None = None) -> LanguageModel:
@@ -156,16 +140,10 @@ def import_gpt(weights: Mapping[str, np.ndarray], num_heads: int | None = None) 
     Sizes are those of the arrays, which do not tell `num_heads`: one for every 64 of the size
     unless given.
 
-    **Raises:** `ValueError` naming, as `from_torch` does, weights that are missing, unexpected, or
-    of another shape; and without `num_heads` for a size that is no multiple of 64.
+    **Raises:** `ValueError` naming, as rules and `from_torch` do, weights that are missing,
+    unexpected, or of another shape; and without `num_heads` for a size that is no multiple of 64.
     """
-    entries = renamed(weights)
-    if not {"tied.0.weight", "positions.weight"} <= entries.keys():
-        message = (
-            "`transformer.wte.weight` and `transformer.wpe.weight` must be among the weights; got "
-            f"{', '.join(f'`{name}`' for name in weights) or 'none'}."
-        )
-        raise ValueError(message)
+    entries = migrate(weights, RULES)
     vocabulary, size = entries["tied.0.weight"].shape
     length = len(entries["positions.weight"])
     depth = len({name.split(".")[1] for name in entries if name.startswith("blocks.")})

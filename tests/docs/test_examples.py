@@ -22,6 +22,7 @@ FOLDERS = [
     "derivatives",
     "errors",
     "inspecting",
+    "migrations",
     "paths",
     "sharding",
     "tracing",

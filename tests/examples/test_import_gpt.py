@@ -105,6 +105,13 @@ def test_embedding_and_head_are_one_weight(model, weights):
     assert count == sum(array.size for array in weights.values())
 
 
+def test_rules_lead_back_to_the_names_of_the_file(example, model, weights):
+    back = eqx.nn.to_torch(model, rules=example.RULES)
+    assert back.keys() == weights.keys()
+    for name, array in weights.items():
+        np.testing.assert_array_equal(back[name], array, strict=True)
+
+
 def test_names_of_other_files_are_known(example, model, weights):
     others = {name.removeprefix("transformer."): array for name, array in weights.items()}
     for i in range(DEPTH):
@@ -119,7 +126,7 @@ def test_names_of_other_files_are_known(example, model, weights):
     [
         (
             {"transformer.wpe.weight": None},
-            "`transformer.wpe.weight` must be among the weights; go",
+            r"`rename\('wpe', 'positions'\)` finds no name in the arrays",
         ),
         ({"transformer.h.1.ln_2.bias": None}, "`blocks.1.norm2.bias` is missing"),
         ({"transformer.h.0.turn.q": np.ones(2)}, "`h.0.turn.q` is unexpected"),

@@ -13,6 +13,7 @@ MODULES = [
     "eqx_filter.loops",
     "eqx_filter.primitives",
     "eqx_filter.debug",
+    "eqx_filter.migrations",
     "eqx_filter.trees",
     "eqx_nn",
     "equinox.internal",

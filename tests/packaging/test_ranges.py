@@ -13,6 +13,8 @@ ORDER = ["jax", "eqx_pytree", "eqx_filter", "eqx_nn", "equinox"]
 FIRST_PARTY = set(ORDER[1:])
 # JAX requires these, and its arrays and dtypes are theirs.
 COME_WITH_JAX = {"jaxlib", "numpy"}
+# What a distribution is imported as, where that is not its name.
+IMPORTED_AS = {"orbax_checkpoint": "orbax"}
 
 
 def requirements(project) -> dict[str, Requirement]:
@@ -138,7 +140,8 @@ def test_imports_are_declared(sources, projects):
         project = projects[source.package.replace("_", "-")]
         extras = project.table.get("optional-dependencies", {}).values()
         optional = [Requirement(line).name for lines in extras for line in lines]
-        declared = {name.replace("-", "_") for name in (*requirements(project), *optional)}
+        names = [name.replace("-", "_") for name in (*requirements(project), *optional)]
+        declared = {IMPORTED_AS.get(name, name) for name in names}
         allowed = declared | COME_WITH_JAX | {project.module} | sys.stdlib_module_names
         for name, line in imported(source.tree):
             top = name.partition(".")[0]

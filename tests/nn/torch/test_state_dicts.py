@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import eqx_nn as nn
 from eqx_filter import filter_jit, filter_vmap, is_inexact_array, tree_at, tree_equal
+from eqx_filter.migrations import default, drop, rename, transpose
 from eqx_nn import from_torch, to_torch
 from eqx_pytree import Module
 
@@ -241,3 +242,51 @@ def test_stacked_blocks_have_the_names_of_a_list():
     other = nn.Stacked(make, 2, key=jax.random.key(1))
     found, _ = nn.from_torch({"layers": other}, of_tuple)
     assert tree_equal(found["layers"], stacked)
+
+
+class TestRules:
+    RULES = (
+        rename("transformer.h.*", "blocks.*"),
+        transpose("blocks.*.c"),
+        drop("blocks.*.mask", optional=True),
+    )
+
+    @staticmethod
+    def model(key):
+        return {"blocks": [{"c": nn.Linear(2, 3, key=key)}, {"c": nn.Linear(2, 3, key=key)}]}
+
+    def test_there_and_back(self):
+        theirs = to_torch(self.model(KEY), rules=self.RULES)
+        shapes = {name: array.shape for name, array in theirs.items()}
+        assert shapes == {
+            f"transformer.h.{i}.c.{name}": shape
+            for i in range(2)
+            for name, shape in (("weight", (2, 3)), ("bias", (3,)))
+        }
+        masked = theirs | {"transformer.h.1.mask": np.ones(2)}
+        found, report = from_torch(self.model(OTHER), masked, rules=self.RULES)
+        assert tree_equal(found, self.model(KEY))
+        assert report == ((), (), ())
+
+    def test_what_does_not_fit_has_the_names_of_the_layers(self):
+        theirs = to_torch(self.model(KEY), rules=self.RULES)
+        theirs["transformer.h.0.c.weight"] = np.ones((3, 2))
+        told = r"`blocks\.0\.c\.weight` has shape \(2, 3\) where PyTorch has \(3, 2\)"
+        with pytest.raises(ValueError, match=told):
+            from_torch(self.model(KEY), theirs, rules=self.RULES)
+
+    def test_defaults_of_the_model(self):
+        theirs = {"c.weight": np.ones((3, 2))}
+        linear = {"c": nn.Linear(2, 3, key=KEY)}
+        found, _ = from_torch(linear, theirs, rules=default("c.bias"))
+        assert np.array_equal(found["c"].bias, linear["c"].bias)
+        found, _ = from_torch(linear, theirs, rules=default("c.bias", 2))
+        assert np.array_equal(found["c"].bias, np.full(3, 2.0))
+
+    def test_a_rule_without_a_way_back_is_named(self):
+        with pytest.raises(ValueError, match=r"`drop\('mask'\)` has no way back"):
+            to_torch(self.model(KEY), rules=[*self.RULES, drop("mask")])
+
+    def test_a_rule_that_finds_nothing_is_named(self):
+        with pytest.raises(ValueError, match=r"`drop\('mask'\)` finds no name in the arrays"):
+            from_torch(self.model(KEY), {"a": np.ones(2)}, rules=drop("mask"))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Labels,
         LoadReport,
         LossScale,
+        MigrationPlan,
         Optimizer,
         Precision,
         Selector,
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         jitf,
         load,
         load_config,
+        migration_plan,
         partition,
         partition_by,
         save,
@@ -105,7 +107,7 @@ if TYPE_CHECKING:
         value_and_grad_f,
     )
 
-    from . import debug, internal, nn
+    from . import debug, internal, migrations, nn, orbax
     from .nn import inference_mode as tree_inference
 
 __all__ = [
@@ -119,6 +121,7 @@ __all__ = [
     "Labels",
     "LoadReport",
     "LossScale",
+    "MigrationPlan",
     "Module",
     "Optimizer",
     "Partial",
@@ -180,8 +183,11 @@ __all__ = [
     "jitf",
     "load",
     "load_config",
+    "migration_plan",
+    "migrations",
     "module_update_wrapper",
     "nn",
+    "orbax",
     "partition",
     "partition_by",
     "save",
@@ -212,7 +218,9 @@ if not TYPE_CHECKING:
             "eqx_nn": "tree_inference=inference_mode",
             ".debug": "",
             ".internal": "",
+            ".migrations": "",
             ".nn": "",
+            ".orbax": "",
         },
         distribution="equinox",
         otherwise=_private.attribute_of_equinox,

@@ -67,9 +67,9 @@ else:
     _HOMES = {
         ".batching": "filter_pmap filter_vmap if_array",
         ".checkpoints": (
-            "Checkpoints LoadReport TreePathError default_deserialise_filter_spec "
-            "default_serialise_filter_spec load load_config save tree_deserialise_leaves "
-            "tree_serialise_leaves"
+            "Checkpoints LoadReport MigrationPlan TreePathError default_deserialise_filter_spec "
+            "default_serialise_filter_spec load load_config migration_plan save "
+            "tree_deserialise_leaves tree_serialise_leaves"
         ),
         ".compiled": "Compiled Lowered filter_jit",
         ".control_flow": (
@@ -103,6 +103,8 @@ else:
         ),
         ".debug": "",
         ".loops": "",
+        ".migrations": "",
+        ".orbax": "",
         ".primitives": "",
     }
     __all__ += [name for names in _HOMES.values() for name in names.split()]

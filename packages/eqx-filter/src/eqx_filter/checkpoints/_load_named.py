@@ -1,6 +1,7 @@
 """`load`: a PyTree of a file of named arrays, and what was found there."""
 
 import os
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
@@ -8,15 +9,20 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from ..migrations._rule import Rule
+from ..migrations._running import checked
 from ..paths._choosing import tree_mask
 from ..paths._dotted import Strictness, nearest, tree_paths
+from ..paths._nodes import nodes_of
 from ..paths._selectors import Where
 from ._files import with_suffix
+from ._migrated import as_file, migration
 from ._named import restacked, static_texts, unstacked
 from ._save_named import SUFFIX
 from ._shards import opened
 from ._source import Source
-from ._texts import config_of
+from ._texts import config_of, texts_of
+from ._versions import may_differ
 
 _Tree = TypeVar("_Tree")
 
@@ -25,7 +31,7 @@ class LoadReport(NamedTuple):
     """What `load` did, by the names of leaves.
 
     - `loaded`: come from the file.
-    - `missing`: are in `like` alone, and were taken from there.
+    - `missing`: are in `like` alone, and were taken from there, as some of a `default` are.
     - `unexpected`: are in the file alone, and were left out.
     - `reshaped`: had other axes of size one in the file.
     - `cast`: had another dtype in the file.
@@ -51,8 +57,11 @@ def load(
     where: Where | None = None,
     sharding: Any = None,
     report: bool = False,
+    migrations: Rule | Sequence[Rule] = (),
 ) -> Any:
     """Load the leaves of a PyTree by their names, from what `save` or another wrote.
+
+        model = load("old", like, migrations=[rename("lin", "layers.0"), transpose("**.kernel")])
 
     **Arguments:**
 
@@ -70,24 +79,36 @@ def load(
     - `sharding`: a `jax.sharding.Sharding` for all JAX arrays, or a PyTree prefix of `like` of
         these and None. Each process reads what its devices need.
     - `report`: whether to return a `LoadReport` too.
+    - `migrations`: rules of `equinox.migrations` by which names and arrays of the file become those
+        of `like`, in order; what is said of leaves has their new names. Then the steps of classes
+        with `__migrations__` follow, from the version that a file of `save` has, of outer nodes
+        first. An array that is transposed or taken apart is still read in the parts that a
+        `sharding` needs; one that is put together or converted is read whole.
 
     **Returns:** a PyTree of the structure of `like`; with `report`, the pair of that and a
     `LoadReport`. Arrays are read one after another, so that no more memory is used than they need,
     but for 64 MB that wait to be put on a device.
 
     **Raises:** `RuntimeError` naming what does not fit, with names that are alike, and for a file
-    that is damaged or is none of named arrays; `ValueError` for arguments that are none of these;
-    `OSError` from the file system. No code of a file is run.
+    that is damaged, is none of named arrays, or is of a later version of a class; `ValueError` for
+    arguments that are none of these, and for rules that do not fit, by rule and name; `OSError`
+    from the file system. No code of a file is run.
     """
     _check("strict", strict, (True, False, "missing", "unexpected"))
     _check("static", static, ("compare", "ignore"))
     target, expanded = with_suffix(path, SUFFIX), unstacked(like)
     kind = None if dtype is None else np.dtype(jnp.dtype(dtype))
+    rules = checked(migrations, "`migrations` of `load`")
     own = tree_paths(expanded)
     wanted = [True] * len(own) if where is None else jax.tree.leaves(tree_mask(expanded, where))
     rows = zip(own.items(), wanted, each_sharding(sharding, expanded), strict=True)
     with opened(target) as reader:
-        source = Source(reader, may_cast=cast, dtype=kind)
+        texts = texts_of(reader.path, reader.header)
+        is_compared = where is None and bool(texts.static)
+        nodes = nodes_of(expanded) if is_compared or may_differ(texts.versions, expanded) else []
+        moved = migration(reader, texts, rules, nodes, own)
+        about = (reader, texts) if moved is None else as_file(reader, moved.entries)
+        source = Source(*about, may_cast=cast, dtype=kind)
         found = [source.leaf(name, it, to) if asked else it for (name, it), asked, to in rows]
         leaves = source.finished(found)
     left = [name for name in source.names() if name not in own]
@@ -95,18 +116,19 @@ def load(
     differing: list[tuple[str, str, str]] = []
     if where is None:
         unexpected = left
-        differing = source.differing(static_texts(expanded)) if source.static else []
-    refused = source.faults
+        differing = source.differing(static_texts(nodes)) if is_compared else []
+    refused = list(source.faults)
     if strict in (True, "missing"):
-        refused = refused + told_of_names("lacks", source.missing, "it has", left)
+        refused += told_of_names("lacks", source.missing, "it has", left)
     if strict in (True, "unexpected"):
-        refused = refused + told_of_names("has also", unexpected, "`like` has", source.missing)
+        refused += told_of_names("has also", unexpected, "`like` has", source.missing)
     if static == "compare":
-        refused = refused + [told_of_static(*it) for it in differing]
+        refused += [told_of_static(*it) for it in differing]
     if refused:
         raise does_not_fit(target, refused)
     tree = restacked(like, jtu.tree_structure(expanded).unflatten(leaves))
-    told_of = source.loaded, source.missing, unexpected, source.reshaped, source.cast, differing
+    missing = [*source.missing, *source.defaults]
+    told_of = source.loaded, missing, unexpected, source.reshaped, source.cast, differing
     return (tree, LoadReport(*map(tuple, told_of))) if report else tree
 
 

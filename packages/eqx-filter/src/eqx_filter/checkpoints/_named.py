@@ -8,7 +8,7 @@ import dataclasses
 import enum
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,10 +17,11 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..paths._dotted import tree_paths
-from ..paths._nodes import nodes_of
+from ..paths._nodes import Node, nodes_of
 from ._container import NAMES
 from ._errors import naming
 from ._host import NUMBERS, is_key, is_lent, on_host
+from ._versions import versions_of
 
 Numbers = dict[str, tuple[str, str]]
 """By name, the type of a number and its text."""
@@ -30,7 +31,8 @@ class Named(NamedTuple):
     """What is saved of a PyTree.
 
     `kinds` tells of arrays that are not of JAX, or whose dtype no safetensors has, what they are;
-    `shared` of which other name an array is the same; `static` texts of other leaves and fields.
+    `shared` of which other name an array is the same; `static` texts of other leaves and fields;
+    `versions` those of nodes whose class has migrations, by their paths.
     """
 
     arrays: dict[str, np.ndarray]
@@ -38,6 +40,7 @@ class Named(NamedTuple):
     kinds: dict[str, dict[str, str]]
     shared: dict[str, str]
     static: dict[str, str]
+    versions: dict[str, int]
 
 
 def named(tree: Any, *, own: bool = False) -> Named:
@@ -48,7 +51,8 @@ def named(tree: Any, *, own: bool = False) -> Named:
     **Raises:** `RuntimeError` naming a leaf that cannot be saved; `ValueError` if two leaves have
     one name.
     """
-    found = Named({}, {}, {}, {}, static_texts(tree))
+    nodes = nodes_of(tree)
+    found = Named({}, {}, {}, {}, static_texts(nodes), versions_of(nodes))
     first: dict[int, str] = {}
     key = _Key()
     with naming("tree", (key,), "saved"):
@@ -132,10 +136,10 @@ def number_of(kind: str, text: str) -> Any:
     return types[kind](text)
 
 
-def static_texts(tree: Any) -> dict[str, str]:
+def static_texts(nodes: Sequence[Node]) -> dict[str, str]:
     """Texts of leaves that are no arrays, and of static fields, by their paths."""
     texts: dict[str, str] = {}
-    for node in nodes_of(tree):
+    for node in nodes:
         value, path = node.value, node.path
         if node.is_leaf:
             text = None if is_array_leaf(value) or type(value) in NUMBERS else _text(value)

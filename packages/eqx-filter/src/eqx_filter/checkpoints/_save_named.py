@@ -41,7 +41,8 @@ def save(
     - `tree`: any PyTree. JAX and NumPy arrays of any shape, of any dtype but NumPy's texts, dates
         and objects; typed PRNG keys; bools, ints, floats and complex numbers. Of other leaves, such
         as functions, and of static fields, a text is saved, which `load` compares. Layers that are
-        stacked have the names of a tuple of layers.
+        stacked have the names of a tuple of layers. Of a class with `__migrations__` the number of
+        its versions is saved.
     - `config`: what `load_config` gives back, of what JSON holds: numbers, texts, None, lists and
         dicts of these. Often the arguments with which the model is built.
     - `metadata`: more texts, by names.
@@ -87,6 +88,8 @@ def write_prepared(path: Path, prepared: Prepared, *, durable: bool, checksum: b
         "shared": json.dumps(found.shared),
         "static": json.dumps(found.static),
     }
+    if found.versions:
+        ours["versions"] = json.dumps(found.versions)
     if checksum:
         sums = {name: zlib.crc32(bytes_of(array)) for name, array in found.arrays.items()}
         ours["checksums"] = json.dumps(sums)

@@ -1,8 +1,6 @@
 """A file of named arrays that leaves are asked of: each comes as its place in `like` wants it."""
 
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -10,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..shared._predicates import is_inexact
-from ._container import bytes_of, damaged
 from ._host import NUMBERS, is_key
+from ._migrated import Migrated
 from ._named import decoded, is_array_leaf
 from ._shards import AnyReader
-from ._texts import texts_of
+from ._texts import Texts, check_sum, refusing_damage
 
 
 class Unfit(Exception):  # noqa: N818 - it is no error for the user, who is told of all at once
@@ -39,15 +37,23 @@ class Source:
     """A file, and by the names of leaves what was found in it.
 
     `may_cast` says whether an array of another dtype than that of `like` is cast; `dtype`, if not
-    None, is that of all inexact ones.
+    None, is that of all inexact ones. `defaults` are the leaves that a rule takes from `like`.
     """
 
-    def __init__(self, reader: AnyReader, *, may_cast: bool, dtype: Any) -> None:
+    def __init__(
+        self,
+        reader: AnyReader | Migrated,
+        texts: Texts,
+        defaults: Collection[str] = (),
+        *,
+        may_cast: bool,
+        dtype: Any,
+    ) -> None:
         self.reader = reader
         self.may_cast = may_cast
         self.dtype = dtype
-        texts = texts_of(reader.path, reader.header)
-        self.numbers, self.kinds, self.shared, self.static, self.checksums = texts
+        self.defaults = defaults
+        self.numbers, self.kinds, self.shared, self.static, self.checksums, _ = texts
         self.loaded: list[str] = []
         self.missing: list[str] = []
         self.reshaped: list[str] = []
@@ -71,7 +77,8 @@ class Source:
         if not is_array and type(like) not in NUMBERS:
             return like
         if at not in self.reader.header.tensors and name not in self.numbers:
-            self.missing.append(name)
+            if name not in self.defaults:
+                self.missing.append(name)
             return like
         try:
             found = (
@@ -117,34 +124,20 @@ class Source:
             return self._made[wanted]
         read = self.reader.read if sharding is None else self.reader.view
         kind, found = self.kinds.get(at, {}), read(at)
-        if sharding is None and at in self.checksums:
-            self._check(at, found)
+        if sharding is None:
+            check_sum(self.reader.path, at, found, self.checksums)
         if "key" in kind or (not is_numpy and is_key(like)):
-            with self._refusing_damage(at, kind):
+            with refusing_damage(self.reader.path, at, kind):
                 made = _keys(kind.get("key"), found, like)
             made = made if sharding is None else jax.device_put(made, sharding)
         else:
             if "dtype" in kind:
-                with self._refusing_damage(at, kind):
+                with refusing_damage(self.reader.path, at, kind):
                     found = decoded(found, kind)
             made = self._numbers(name, found, like, sharding)
         if is_numpy:
             return made
         return self._made.setdefault(wanted, made)
-
-    def _check(self, name: str, array: np.ndarray) -> None:
-        found, saved = zlib.crc32(bytes_of(array)), self.checksums[name]
-        if found != saved:
-            reason = f"`{name}` has the checksum {found}, and had {saved} when it was saved"
-            raise damaged(self.reader.path, reason)
-
-    @contextmanager
-    def _refusing_damage(self, name: str, kind: Mapping[str, str]) -> Iterator[None]:
-        try:
-            yield
-        except (TypeError, ValueError, IndexError) as error:
-            reason = f"`{name}` is told to be {dict(kind)}: {error}"
-            raise damaged(self.reader.path, reason) from None
 
     def _numbers(self, name: str, array: np.ndarray, like: Any, sharding: Any) -> Any:
         if array.shape != like.shape:

@@ -2,11 +2,14 @@
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ._container import Header, damaged
+import numpy as np
+
+from ._container import Header, bytes_of, damaged
 from ._host import NUMBERS
 from ._named import number_of
 
@@ -19,7 +22,8 @@ _CHECKSUM = f"{OURS}checksum"
 class Texts(NamedTuple):
     """What is told of leaves, by their names: as in `Named`, with numbers as they are.
 
-    `checksums` has those of arrays, where the file was saved with them.
+    `checksums` has those of arrays, where the file was saved with them. `versions` has those of
+    nodes whose class has migrations, and is None for a file of another writer.
     """
 
     numbers: dict[str, Any]
@@ -27,6 +31,7 @@ class Texts(NamedTuple):
     shared: dict[str, str]
     static: dict[str, str]
     checksums: dict[str, int]
+    versions: dict[str, int] | None
 
 
 def checksum_of(metadata: Mapping[str, str]) -> str:
@@ -61,7 +66,11 @@ def texts_of(path: Path, header: Header) -> Texts:
     def is_checksum(name: str, value: Any) -> bool:
         return name in header.tensors and type(value) is int
 
+    def is_version(_: str, value: Any) -> bool:
+        return type(value) is int and value > 0
+
     check_texts(path, header)
+    is_ours = f"{OURS}version" in header.metadata
     numbers = _table(path, header, "numbers", lambda _, value: _is_number(value))
     return Texts(
         {name: number_of(*value) for name, value in numbers.items()},
@@ -69,7 +78,32 @@ def texts_of(path: Path, header: Header) -> Texts:
         _table(path, header, "shared", is_shared),
         _table(path, header, "static", lambda _, value: isinstance(value, str)),
         _table(path, header, "checksums", is_checksum),
+        _table(path, header, "versions", is_version) if is_ours else None,
     )
+
+
+def check_sum(path: Path, name: str, array: np.ndarray, sums: Mapping[str, int]) -> None:
+    """Hold an array to its checksum, if there is one.
+
+    **Raises:** `RuntimeError` naming the file and the array.
+    """
+    found = zlib.crc32(bytes_of(array)) if name in sums else None
+    if found != sums.get(name):
+        reason = f"`{name}` has the checksum {found}, and had {sums[name]} when it was saved"
+        raise damaged(path, reason)
+
+
+@contextmanager
+def refusing_damage(path: Path, name: str, kind: Mapping[str, str]) -> Iterator[None]:
+    """Take what is raised of an array for damage to what is told of it.
+
+    **Raises:** `RuntimeError` naming the file and the array.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, IndexError) as error:
+        reason = f"`{name}` is told to be {dict(kind)}: {error}"
+        raise damaged(path, reason) from None
 
 
 def config_of(path: Path, header: Header) -> Any:

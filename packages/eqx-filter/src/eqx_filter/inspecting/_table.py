@@ -1,18 +1,18 @@
 """A summary as text and as HTML."""
 
+import functools
 import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from eqx_pytree import tree_pformat
 
+from ..shared._columns import GAP, WIDTH, fit, line_of, widths_of
 from ._rows import Row
 
 if TYPE_CHECKING:
     from ._summary import Summary
 
-_WIDTH = 100
-_GAP = 2
 _COLUMNS = ("path", "type", "parameters", "trainable", "bytes", "in", "out", "FLOPs")
 _LEFT = {"path", "type", "in", "out"}
 """The columns of texts; the others hold numbers."""
@@ -27,11 +27,12 @@ def as_text(summary: "Summary") -> str:
     """The table in columns, of which none goes beyond 100."""
     header = _header(summary)
     lines = [_cells(row, header) for row in summary.rows]
-    widths = _widths(header, [header, *lines])
-    told = [_line(header, header, widths), "-" * (sum(widths) + _GAP * (len(widths) - 1))]
+    widths = widths_of(header, [header, *lines], _SHRINKS)
+    line = functools.partial(line_of, header, widths=widths, left=_LEFT, paths=["path"])
+    told = [line(header), "-" * (sum(widths) + GAP * (len(widths) - 1))]
     for row, cells in zip(summary.rows, lines, strict=True):
-        told.append(_line(header, cells, widths))
-        told += [_fit(f"    {note}", _WIDTH) for note in _notes(row)]
+        told.append(line(cells))
+        told += [fit(f"    {note}", WIDTH) for note in _notes(row)]
     return "\n".join([*told, told[1], *_totals(summary)])
 
 
@@ -80,7 +81,7 @@ def _cells(row: Row, header: Sequence[str]) -> list[str]:
 
 
 def _shapes(structs: Sequence[Any]) -> str:
-    return ", ".join(tree_pformat(it, struct_as_array=True, width=_WIDTH * 10) for it in structs)
+    return ", ".join(tree_pformat(it, struct_as_array=True, width=WIDTH * 10) for it in structs)
 
 
 def _share(row: Row) -> str:
@@ -111,7 +112,7 @@ def _totals(summary: "Summary") -> list[str]:
     known = sum(row.flops for row in summary.rows if row.flops is not None)
     opaque = [row.path or "(all)" for row in summary.rows if row.flops is None]
     note = f"XLA cannot tell the FLOPs of {', '.join(opaque)}; the others: {_scaled(known, 'FLOP')}"
-    return [told, _fit(note, _WIDTH)]
+    return [told, fit(note, WIDTH)]
 
 
 def _scaled(number: float, unit: str = "") -> str:
@@ -121,30 +122,3 @@ def _scaled(number: float, unit: str = "") -> str:
         number, power = number / 1000, power + 1
     digits = 0 if power == 0 or number >= 99.95 else 1 if number >= 9.995 else 2
     return f"{number:.{digits}f} {_UNITS[power]}{unit}".rstrip()
-
-
-def _widths(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[int]:
-    widths = [max(len(cells[i]) for cells in lines) for i in range(len(header))]
-    while sum(widths) + _GAP * (len(widths) - 1) > _WIDTH:
-        able = [i for i, name in enumerate(header) if widths[i] > _SHRINKS.get(name, _WIDTH)]
-        if not able:
-            break
-        widths[max(able, key=widths.__getitem__)] -= 1
-    return widths
-
-
-def _line(header: Sequence[str], cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        _fit(cell, width, from_left=name == "path").ljust(width)
-        if name in _LEFT
-        else cell.rjust(width)
-        for name, cell, width in zip(header, cells, widths, strict=True)
-    ]
-    return (" " * _GAP).join(padded).rstrip()
-
-
-def _fit(text: str, width: int, *, from_left: bool = False) -> str:
-    """A text of at most so many columns; of a path the end is what tells."""
-    if len(text) <= width:
-        return text
-    return "…" + text[len(text) - width + 1 :] if from_left else text[: width - 1] + "…"

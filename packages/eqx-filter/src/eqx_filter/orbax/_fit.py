@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 from ..checkpoints._host import NUMBERS
 from ..checkpoints._load_named import does_not_fit, told_of_names, told_of_static
 from ..checkpoints._named import is_array_leaf, number_of, static_texts
+from ..paths._nodes import nodes_of
 
 Described = Mapping[str, tuple[tuple[int, ...], Any]]
 """Shapes and dtypes by name."""
@@ -71,7 +72,7 @@ class Fit:
         if args.strict in (True, "unexpected"):
             refused += told_of_names("has also", left, "`like` has", self.missing)
         if args.static == "compare":
-            here, there = static_texts(args.like), self.texts["static"]
+            here, there = static_texts(nodes_of(args.like)), self.texts["static"]
             both = [name for name in here if name in there and here[name] != there[name]]
             refused += [told_of_static(name, there[name], here[name]) for name in both]
         if refused:

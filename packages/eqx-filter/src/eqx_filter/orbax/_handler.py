@@ -18,6 +18,7 @@ from ..checkpoints._host import NUMBERS, is_key
 from ..checkpoints._load_named import each_sharding
 from ..checkpoints._named import is_array_leaf, static_texts
 from ..paths import from_paths, tree_paths
+from ..paths._nodes import nodes_of
 
 try:
     import orbax.checkpoint as ocp
@@ -121,7 +122,12 @@ class TreeRestore(ocp.args.CheckpointArgs):
 def _taken(tree: Any) -> dict[str, Any]:
     """The arrays as Orbax takes them, and what it does not take in a text."""
     arrays: dict[str, Any] = {}
-    texts: dict[str, Any] = {"static": static_texts(tree), "numbers": {}, "keys": {}, "empty": {}}
+    texts: dict[str, Any] = {
+        "static": static_texts(nodes_of(tree)),
+        "numbers": {},
+        "keys": {},
+        "empty": {},
+    }
     for name, leaf in tree_paths(tree).items():
         if isinstance(leaf, jax.ShapeDtypeStruct):
             message = f"`{name}` cannot be saved: it is a `jax.ShapeDtypeStruct`, without values."

@@ -6,7 +6,6 @@ keeps in another way has a rule for it: a pair of functions that undo each other
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from eqx_filter import tree_at, tree_equal
+from eqx_filter.migrations import Rule, migrate, rename, reverse
 
 from .._linear import Linear
 from .._mlp import MLP
@@ -210,37 +210,25 @@ def _read_attention(
 # Blocks of transformers: by the names of `TransformerEncoderLayer` and `TransformerDecoderLayer`.
 
 
-def _parts(block: TransformerBlock) -> dict[str, Callable[[Any], Any]]:
-    """By PyTorch's name, where a part of a block is."""
-    parts: dict[str, Callable[[Any], Any]] = {"self_attn": lambda it: it.attention}
-    norms: list[Callable[[Any], Any]] = [lambda it: it.attention_norm]
+def _names(block: TransformerBlock) -> list[Rule]:
+    """From PyTorch's names to ours; a norm need not have arrays."""
+    norms = ["attention_norm", "mlp_norm"]
+    names = {"self_attn": "attention"}
     if block.cross_attention is not None:
-        parts["multihead_attn"] = lambda it: it.cross_attention
-        norms.append(lambda it: it.cross_norm)
+        names["multihead_attn"] = "cross_attention"
+        norms.insert(1, "cross_norm")
     if isinstance(block.mlp, MLP):
-        parts["linear1"] = lambda it: it.mlp.layers[0]
-        parts["linear2"] = lambda it: it.mlp.layers[1]
-    else:
-        parts["mlp"] = lambda it: it.mlp
-    norms.append(lambda it: it.mlp_norm)
-    return parts | {f"norm{i}": norm for i, norm in enumerate(norms, start=1)}
+        names |= {"linear1": "mlp.layers.0", "linear2": "mlp.layers.1"}
+    names |= {f"norm{i}": norm for i, norm in enumerate(norms, start=1)}
+    return [rename(*pair, optional=True) for pair in names.items()]
 
 
 def _write_block(block: TransformerBlock, values: Values) -> Entries:
-    return {
-        f"{name}.{key}": value
-        for name, where in _parts(block).items()
-        for key, value in write(where(block), values).items()
-    }
+    return migrate(write_children(block, values, write), reverse(_names(block)))
 
 
 def _read_block(block: TransformerBlock, entries: Entries, values: Values) -> TransformerBlock:
-    parts, news = _parts(block), []
-    for name, where in parts.items():
-        start = f"{name}."
-        own = {key.removeprefix(start): x for key, x in entries.items() if key.startswith(start)}
-        news.append(read(where(block), own, values))
-    return tree_at(lambda it: [where(it) for where in parts.values()], block, news)
+    return read_children(block, migrate(entries, _names(block)), values, read)
 
 
 # Stacked blocks: by the names of a list of blocks. Their entries in a state are not PyTorch's.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax.tree_util as jtu
 import numpy as np
+
+from eqx_filter.migrations import Rule, migrate, reverse
 
 from .._state import State
 from .._weight import Weight
@@ -30,12 +32,17 @@ class TorchReport(NamedTuple):
 
 
 def from_torch(
-    model: T, state_dict: Mapping[str, Any], *, strict: bool = True
+    model: T,
+    state_dict: Mapping[str, Any],
+    *,
+    strict: bool = True,
+    rules: Rule | Sequence[Rule] = (),
 ) -> tuple[T, TorchReport]:
     """Put the values of a PyTorch state dict into a model.
 
         model, report = from_torch(model, torch_model.state_dict())
         model, report = from_torch(model, safetensors.numpy.load_file("model.safetensors"))
+        model, report = from_torch(model, state_dict, rules=[rename("transformer.h", "blocks")])
 
     A name is the path in the model with dots: attributes by name, items by index or key, the
     layers of a `Sequential` by index alone. Each layer has the names, shapes and layouts of its
@@ -48,18 +55,22 @@ def from_torch(
         running statistics.
     - `state_dict`: from names to arrays or tensors.
     - `strict`: whether missing and unexpected names are errors.
+    - `rules`: of `equinox.migrations`, by which names and layouts of another project become those
+        that PyTorch has for the layers of the model, in order.
 
     **Returns:** the model with the values, in the dtypes that it had, and a `TorchReport`.
 
     **Raises:** `ValueError` if an entry has another shape than PyTorch gives it, or is complex
     where the model is real, if values that the model shares differ, and, if `strict`, for missing
-    and unexpected names; the message lists them all. `TypeError` naming a weight that has an update
-    by `lora`, or is quantised.
+    and unexpected names; the message lists them all; and for a rule that does not fit. `TypeError`
+    naming a weight that has an update by `lora`, or is quantised.
     """
     _refuse_weights("from_torch", model)
     model_alone, values = _taken_apart(model)
     expected = write(model_alone, values)
-    given = {_without_layer(name, expected): _as_numpy(name, x) for name, x in state_dict.items()}
+    arrays = {name: _as_numpy(name, x) for name, x in state_dict.items()}
+    arrays = migrate(arrays, rules, expected) if rules else arrays
+    given = {_without_layer(name, expected): x for name, x in arrays.items()}
     missing = tuple(name for name in expected if name not in given)
     unexpected = tuple(name for name in given if name not in expected)
     problems = [f"`{name}` is missing" for name in missing if strict]
@@ -81,22 +92,27 @@ def from_torch(
     return _put_together(model, model_alone, values), report
 
 
-def to_torch(model: Any) -> dict[str, np.ndarray]:
+def to_torch(model: Any, *, rules: Rule | Sequence[Rule] = ()) -> dict[str, np.ndarray]:
     """The values of a model as a PyTorch state dict of NumPy arrays.
 
         tensors = {name: torch.tensor(x) for name, x in to_torch(model).items()}
         torch_model.load_state_dict(tensors)
 
-    **Arguments:** `model`: a model, or the pair `(model, state)` of `make_with_state`.
+    **Arguments:**
+
+    - `model`: a model, or the pair `(model, state)` of `make_with_state`.
+    - `rules`: those that `from_torch` takes, which are gone through backwards.
 
     **Returns:** a dict with the names, shapes and layouts that `from_torch` reads. The arrays
     are copies.
 
-    **Raises:** `TypeError` naming a weight that has an update by `lora`, or is quantised.
+    **Raises:** `ValueError` naming a rule that has no way back, or does not fit; `TypeError` naming
+    a weight that has an update by `lora`, or is quantised.
     """
     _refuse_weights("to_torch", model)
     model_alone, values = _taken_apart(model)
-    return {name: np.array(value) for name, value in write(model_alone, values).items()}
+    entries = migrate(write(model_alone, values), reverse(rules))
+    return {name: np.array(value) for name, value in entries.items()}
 
 
 def _refuse_weights(function: str, model: Any) -> None:
