@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 import eqx_filter as eqxf
 import eqx_nn as nn
@@ -349,3 +351,16 @@ class TestErrors:
         model, state = nn.make_with_state(lambda: nn.Stacked(Forgetful, 2, key=KEY))()
         with pytest.raises(TypeError, match=r"a `Forgetful`, must return `\(y, state\)`"):
             model(X, state)
+
+
+@pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
+@pytest.mark.parametrize("spec", [P(None, "x"), P("x"), P(None, None, "x"), P()])
+def test_is_loaded_to_where_its_arrays_are_to_be(tmp_path, spec):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]), "x")
+    sharding = NamedSharding(mesh, spec)
+    linears = nn.Stacked(lambda key: nn.Linear(8, 8, use_bias=False, key=key), 4, key=KEY)
+    eqxf.save(tmp_path / "x", linears)
+    for given in (sharding, jax.tree.map(lambda _: sharding, linears)):
+        found = eqxf.load(tmp_path / "x", linears, sharding=given)
+        assert found.block.weight.sharding == sharding
+        assert eqxf.tree_equal(jax.device_get(found), jax.device_get(linears))

@@ -19,6 +19,7 @@ from ._files import with_suffix
 from ._migrated import as_file, migration
 from ._named import restacked, static_texts, unstacked
 from ._save_named import SUFFIX
+from ._shardings import placed, shardings_of_rows
 from ._shards import opened
 from ._source import Source
 from ._texts import config_of, texts_of
@@ -101,7 +102,7 @@ def load(
     rules = checked(migrations, "`migrations` of `load`")
     own = tree_paths(expanded)
     wanted = [True] * len(own) if where is None else jax.tree.leaves(tree_mask(expanded, where))
-    rows = zip(own.items(), wanted, each_sharding(sharding, expanded), strict=True)
+    rows = zip(own.items(), wanted, shardings_of_rows(sharding, like), strict=True)
     with opened(target) as reader:
         texts = texts_of(reader.path, reader.header)
         is_compared = where is None and bool(texts.static)
@@ -127,6 +128,7 @@ def load(
     if refused:
         raise does_not_fit(target, refused)
     tree = restacked(like, jtu.tree_structure(expanded).unflatten(leaves))
+    tree = placed(tree, sharding)
     missing = [*source.missing, *source.defaults]
     told_of = source.loaded, missing, unexpected, source.reshaped, source.cast, differing
     return (tree, LoadReport(*map(tuple, told_of))) if report else tree
@@ -168,21 +170,6 @@ def told_of_names(verb: str, names: list[str], other: str, others: list[str]) ->
 def told_of_static(name: str, saved: str, here: str) -> str:
     """Tell of what is no array, and differs."""
     return f"`{name}` is {here} in `like`, and was {saved} when it was saved."
-
-
-def each_sharding(sharding: Any, expanded: Any) -> list[Any]:
-    """The sharding of each leaf, None for the default device."""
-    if sharding is None or isinstance(sharding, jax.sharding.Sharding):
-        return [sharding] * jtu.tree_structure(expanded).num_leaves
-    is_one = lambda it: it is None or isinstance(it, jax.sharding.Sharding)  # noqa: E731
-    ones, structure = jtu.tree_flatten(sharding, is_leaf=is_one)
-    try:
-        parts = structure.flatten_up_to(expanded)
-    except ValueError as error:
-        message = f"`sharding` of `load` must be a tree prefix of `like`: {error}"
-        raise ValueError(message) from None
-    counts = [jtu.tree_structure(part).num_leaves for part in parts]
-    return [one for one, count in zip(ones, counts, strict=True) for _ in range(count)]
 
 
 def load_config(path: str | os.PathLike[str]) -> Any:

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..checkpoints._host import NUMBERS, is_key
-from ..checkpoints._load_named import each_sharding
 from ..checkpoints._named import is_array_leaf, static_texts
+from ..checkpoints._shardings import each_sharding
 from ..paths import from_paths, tree_paths
 from ..paths._nodes import nodes_of
 

@@ -1,0 +1,65 @@
+"""Where the leaves of a PyTree go, and those of what is saved in the place of a stack of layers."""
+
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
+
+from ._named import unstacked
+
+
+def each_sharding(sharding: Any, like: Any) -> list[Any]:
+    """The sharding of each leaf; None for the default device.
+
+    **Raises:** `ValueError` for a PyTree of shardings that is no prefix of `like`.
+    """
+    if sharding is None or isinstance(sharding, Sharding):
+        return [sharding] * jtu.tree_structure(like).num_leaves
+    is_one = lambda it: it is None or isinstance(it, Sharding)  # noqa: E731
+    ones, structure = jtu.tree_flatten(sharding, is_leaf=is_one)
+    try:
+        parts = structure.flatten_up_to(like)
+    except ValueError as error:
+        message = f"`sharding` of `load` must be a tree prefix of `like`: {error}"
+        raise ValueError(message) from None
+    counts = [jtu.tree_structure(part).num_leaves for part in parts]
+    return [one for one, count in zip(ones, counts, strict=True) for _ in range(count)]
+
+
+def shardings_of_rows(sharding: Any, like: Any) -> list[Any]:
+    """The sharding of each leaf of `unstacked(like)`: of a layer, that of its row in the stack."""
+    if sharding is None:
+        return each_sharding(sharding, unstacked(like))
+    ones = map(_Place, each_sharding(sharding, like))
+    places = unstacked(jtu.tree_structure(like).unflatten(ones))
+    return [place.sharding for place in jtu.tree_leaves(places)]
+
+
+def placed(tree: Any, sharding: Any) -> Any:
+    """The tree with each array where it goes: what was stacked is where JAX put it."""
+    if sharding is None:
+        return tree
+    leaves, structure = jtu.tree_flatten(tree)
+    to = each_sharding(sharding, tree)
+    return structure.unflatten([_put(*pair) for pair in zip(leaves, to, strict=True)])
+
+
+def _put(leaf: Any, sharding: Any) -> Any:
+    if sharding is None or not isinstance(leaf, jax.Array) or leaf.sharding == sharding:
+        return leaf
+    return jax.device_put(leaf, sharding)
+
+
+class _Place:
+    """A sharding in the place of an array, of which a row may be taken."""
+
+    def __init__(self, sharding: Any) -> None:
+        self.sharding = sharding
+
+    def __getitem__(self, index: Any) -> "_Place":
+        if not isinstance(self.sharding, NamedSharding):
+            return self
+        _, *rest = self.sharding.spec or (None,)
+        kind = self.sharding.memory_kind
+        return _Place(NamedSharding(self.sharding.mesh, PartitionSpec(*rest), memory_kind=kind))
