@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 import eqx_nn as nn
 
@@ -130,3 +131,23 @@ class TestKeys:
                 self.KEYS[part]
         with pytest.raises(ValueError, match="An index in the path of `Keys` is from 0 on"):
             self.KEYS["a", -1]
+
+
+@pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
+def test_a_place_has_the_same_numbers_on_a_mesh():
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]).reshape(2, 2), ("a", "b"))
+    layers = nn.Stacked(lambda key: nn.Dropout(0.5), 3, key=jax.random.key(1))
+
+    @jax.jit
+    def dropped(x, key):
+        return layers(x, key=nn.Keys(key)["layers"])
+
+    x, key = jnp.ones((8, 4)), jax.random.key(2)
+    spread = jax.device_put(x, NamedSharding(mesh, PartitionSpec("a", "b")))
+    found = dropped(spread, key)
+    assert len(found.sharding.device_set) == 4
+    np.testing.assert_array_equal(found, dropped(x, key))
+    looped = x
+    for i in range(3):
+        looped = layers[i](looped, key=nn.Keys(key)["layers", i])
+    np.testing.assert_array_equal(found, looped)
