@@ -205,6 +205,29 @@ class TestPadding:
         with pytest.raises(error, match=f"(?s)`LSTM` .*{message}"):
             layer("LSTM")(XS, **given)
 
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_a_cell_meets_nothing_there_that_is_not_in_the_sequence(self, reverse):
+        class Normed(RNNCell):
+            def __call__(self, input, hidden, *, key=None):
+                return super().__call__(input / jnp.linalg.norm(input), hidden)
+
+        roots = RNNCell(2, 3, False, jnp.sqrt, weight_init=jax.nn.initializers.ones, key=KEY)
+        for cell in (Normed(2, 3, key=KEY), roots):
+            model = RNN([cell], reverse=reverse)
+            xs = jnp.abs(XS[0])
+
+            def total(xs, length=None, model=model):
+                return jnp.sum(model(xs, lengths=length)[0])
+
+            found = jax.grad(total)(xs, 2)
+            np.testing.assert_allclose(found[:2], jax.grad(total)(xs[:2]), rtol=1e-4)
+            assert not found[2:].any()
+
+    def test_not_a_number_there_is_no_matter_for_debug_nans(self):
+        noise = XS.at[:, 4:].set(jnp.nan)
+        with jax.debug_nans(True):
+            layer("LSTM", 2, both=True)(noise, lengths=[4, 2, 1])
+
 
 class TestDropout:
     def test_is_between_layers(self):
@@ -334,6 +357,17 @@ class TestInputs:
         in_numpy = jax.tree.map(lambda x: np.asarray(x) if is_array(x) else x, model)
         assert_close(in_numpy(np.asarray(XS)), model(XS))
 
+    def test_ranks_are_not_promoted(self, name):
+        with jax.numpy_rank_promotion("raise"):
+            layer(name, 2, both=True)(XS, lengths=LENGTHS)
+            layer(name)(XS[0], layer(name).initial_state())
+
+    def test_a_state_without_a_batch_whose_size_is_that_of_the_batch(self):
+        model = RNN([RNNCell(2, 2, key=KEY)] * 2)
+        state = jnp.arange(4.0).reshape(2, 2)
+        expected = model(XS[:2], jnp.stack([state, state]))
+        assert_close(model(XS[:2], state), expected)
+
     def test_a_state_in_a_list(self):
         model = layer("LSTM")
         state = model.initial_state()
@@ -375,6 +409,35 @@ class TestOtherCells:
         model = RNN(Decay(jnp.array(0.0)))
         noise = model(XS, key=KEY)[0] - XS
         assert len(np.unique(np.round(noise, 4))) == noise.size
+
+    def test_may_need_a_key(self):
+        class Noisy(Decay):
+            def __call__(self, x, state, *, key):
+                return super().__call__(x, state, key=key)
+
+        model = RNN(Noisy(jnp.array(0.0)))
+        assert jnp.all(model(XS, key=KEY)[0] != XS)
+        assert model(XS[:, :0], key=KEY)[0].shape == (3, 0, 2)
+
+    def test_may_have_a_list_or_a_key_as_state(self):
+        class Listed(Module):
+            def __call__(self, x, state, *, key=None):
+                total, key = state
+                return [total + x, jax.random.fold_in(key, 1)]
+
+            def initial_state(self):
+                return [jnp.zeros(2), KEY]
+
+        model = RNN(Listed())
+        ys, [last, keys] = model(XS, model.initial_state(), lengths=LENGTHS)
+        np.testing.assert_allclose(ys[0], jnp.cumsum(XS[0], 0), rtol=1e-5)
+        assert last.shape == (3, 1, 2)
+        assert keys.shape == (3, 1)
+
+    @pytest.mark.parametrize("shape", [(), (2, 2)])
+    def test_whose_output_is_no_vector_are_told(self, shape):
+        with pytest.raises(TypeError, match=r"The output of a cell, .* is a vector; that of"):
+            RNN(lambda x, state: state)(XS, jnp.zeros((1, *shape)))
 
     def test_a_subclass_is_called(self):
         class Twice(GRUCell):

@@ -72,7 +72,14 @@ def test_first_eigenvalues_are_on_the_ring():
 def test_always_inside_of_the_unit_circle():
     lru = LRU(2, 1000, r_min=0.0, r_max=1.0, key=KEY)
     assert all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(lru))
-    assert np.abs(lru.eigenvalues()).max() <= 1
+    assert np.abs(lru.eigenvalues()).max() < 1
+    lru = LRU(2, 1000, r_min=0.999999, key=KEY)
+    assert np.abs(lru.eigenvalues()).max() < 1
+
+
+def test_ranks_are_not_promoted():
+    with jax.numpy_rank_promotion("raise"):
+        jax.grad(lambda lru: jnp.sum(lru(XS, lengths=[3, 6])[0]))(LRU(3, 4, key=KEY))
 
 
 def test_a_sequence_in_parts_and_batches():
@@ -102,6 +109,7 @@ def test_short_dtypes_are_read_in_float32(dtype):
     ("make", "error", "message"),
     [
         (lambda: LRU(3, 4, r_min=0.9, r_max=0.5, key=KEY), ValueError, "r_min < r_max"),
+        (lambda: LRU(3, 4, max_phase=float("nan"), key=KEY), ValueError, "`max_phase` above 0"),
         (lambda: LRU(3, 4, dtype=jnp.complex64, key=KEY), ValueError, "must be floating"),
         (lambda: LRU(3.5, 4, key=KEY), TypeError, "`size`"),
         (lambda: LRU(3, 4, key=KEY)(XS[..., :2]), ValueError, r"`\(\*batch, length, 3\)`"),

@@ -12,6 +12,7 @@ from eqx_filter import (
     filter_vmap,
     is_inexact_array,
     partition,
+    tree_at,
 )
 from eqx_nn import RNN, GRUCell, LSTMCell, RNNCell
 
@@ -122,6 +123,29 @@ def test_an_ensemble_under_vmap(name):
     one = jax.tree.map(lambda x: x[2] if is_inexact_array(x) else x, cells)
     expected = filter_jit(gradient)(one)
     assert_close(jax.tree.map(lambda x: x[2], found), expected)
+
+
+@pytest.mark.parametrize("activation", [jnp.conj, jnp.tanh, lambda x: jnp.real(x) + 2j * x])
+@pytest.mark.parametrize("of_bias", [False, True])
+def test_complex_numbers_of_any_origin(activation, of_bias):
+    """A function of them need not have one slope."""
+    cell = RNNCell(2, 3, activation=activation, key=KEY)
+    xs = XS[0] if of_bias else XS[0] + 1j * XS[1]
+    bias = cell.bias * (1 + 1j) if of_bias else cell.bias
+    cell = tree_at(lambda c: c.bias, cell, bias)
+    state = jnp.ones((1, 3), complex)
+
+    def looped(cell, xs):
+        h, hs = state[0], []
+        for x in xs:
+            h = cell(x, h)
+            hs.append(h)
+        return jnp.stack(hs)
+
+    def gradient(call):
+        return filter_grad(lambda it: jnp.sum(jnp.abs(call(*it) + 0.3) ** 2))((cell, xs))
+
+    assert_close(gradient(lambda cell, xs: RNN(cell)(xs, state)[0]), gradient(looped))
 
 
 def test_gradients_of_weights_are_one_product_after_the_loop():

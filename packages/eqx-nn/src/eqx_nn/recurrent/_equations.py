@@ -137,10 +137,12 @@ def parts(stacked: Array, count: int) -> Sequence[Array]:
     return lax.split(stacked, (stacked.shape[-1] // count,) * count, axis=-1)
 
 
-def equations_of(cell: Any) -> tuple[Equations, Array, Array | None] | None:
+def equations_of(cell: Any, *inputs: Any) -> tuple[Equations, Array, Array | None] | None:
     """The equations of a cell, its matrix (input_size + hidden_size, products) and its bias.
 
-    None for a cell that is of no kind known here, or whose weights were replaced by something else.
+    None for a cell that is of no kind known here, or whose weights were replaced by something else;
+    and for an activation of complex numbers, which may have no single slope. `inputs` are the other
+    arrays that go in.
     """
     kind = type(cell)
     if kind not in (RNNCell, GRUCell, LSTMCell):
@@ -153,7 +155,8 @@ def equations_of(cell: Any) -> tuple[Equations, Array, Array | None] | None:
         return Lstm(), jnp.concatenate(weights, 1).T, cell.bias
     if kind is GRUCell:
         return Gru(), *_of_gru(*weights, *biases)
-    if is_elementwise(cell.activation) and not any(jnp.iscomplexobj(x) for x in weights):
+    numbers = (*weights, cell.bias, *inputs)
+    if is_elementwise(cell.activation) and not any(map(jnp.iscomplexobj, numbers)):
         return Elman(cell.activation), jnp.concatenate(weights, 1).T, cell.bias
     return None
 

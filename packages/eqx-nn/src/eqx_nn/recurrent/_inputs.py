@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array
 
@@ -36,6 +37,21 @@ def without_padding(x: Any, kept: Any) -> Any:
     return x if kept is None else jnp.where(kept[..., None], x, 0)
 
 
+def with_real_steps(x: Any, kept: Any, axis: int) -> Any:
+    """What is there in the place of padding: a step of the same sequence, if it has any.
+
+    A cell meets nothing there that it could not meet anyhow, so that its derivatives are finite.
+
+    **Arguments:** `x`, with an axis more than `kept`; `axis`, that of steps.
+    """
+    if kept is None or not x.shape[axis]:
+        return x
+    first = jnp.argmax(kept, axis, keepdims=True)[..., None]
+    is_any = jnp.any(kept, axis, keepdims=True)[..., None]
+    step = jnp.where(is_any, jnp.take_along_axis(x, first, axis), 0)
+    return jnp.where(kept[..., None], x, lax.stop_gradient(step))
+
+
 def real_steps(layer: str, shape: tuple[int, ...], lengths: Any, mask: Any) -> Array | None:
     """Which steps are there, a boolean array of `shape`, `(*batch, length)`; None for all.
 
@@ -55,7 +71,8 @@ def real_steps(layer: str, shape: tuple[int, ...], lengths: Any, mask: Any) -> A
     of_one = "how many steps each sequence has"
     _check(layer, "lengths", lengths, shape[:-1], jnp.integer, of_one)
     _check_range(layer, lengths, shape[-1])
-    return jnp.arange(shape[-1]) < jnp.asarray(lengths)[..., None]
+    places = lax.broadcasted_iota(jnp.int32, shape, len(shape) - 1)
+    return places < jnp.broadcast_to(jnp.asarray(lengths)[..., None], shape)
 
 
 def _check(layer: str, name: str, given: Any, shape: tuple[int, ...], kind: Any, what: str) -> None:

@@ -15,7 +15,7 @@ from eqx_pytree import Module, field
 from .._dropout import Dropout, Flag
 from .._random import Key, Keys, key_at, key_of_each
 from ._along import along, output_of
-from ._inputs import checked_sequences, real_steps, without_padding
+from ._inputs import checked_sequences, real_steps, with_real_steps, without_padding
 from ._states import as_one, first_states, of_each_cell
 
 
@@ -155,14 +155,15 @@ class RNN(Module):
         real = real_steps(name, (*batch, xs.shape[-2]), lengths, mask)
         cells = [cell for row in layers for cell in row]
         states = of_each_cell(name, cells, state, batch)
-        count = math.prod(batch)
-        x = jnp.moveaxis(jnp.reshape(xs, (count, *xs.shape[-2:])), 1, 0)  # (length, count, size)
+        count, last = math.prod(batch), []
+        x = with_real_steps(xs, real, len(batch))
+        x = jnp.moveaxis(jnp.reshape(x, (count, *xs.shape[-2:])), 1, 0)  # (length, count, size)
         kept = None if real is None else jnp.reshape(real, (count, xs.shape[-2])).T
-        x, last = without_padding(x, kept), []
         keys = key_of_each(name, key, len(layers))
         for row, layer_key in zip(layers, keys, strict=True):
             if last:
                 x = self.dropout(x, key=_part(layer_key, "dropout"), inference=inference)
+                x = with_real_steps(x, kept, 0)
             x, ends = self._along(row, x, states[len(last) :], kept, _part(layer_key, "cell"))
             last += ends
         if return_sequences:

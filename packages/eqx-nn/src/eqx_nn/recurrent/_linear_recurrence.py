@@ -40,7 +40,7 @@ def linear_recurrence(
     - `reverse`: whether the last step is the first.
     - `parallel`: whether to use `jax.lax.associative_scan`, or else a loop, whose step is a product
         and a sum. By default a loop where `jax.default_backend()` is a CPU, on which it is several
-        times faster.
+        times faster. The scan multiplies values of `a`, whose products may overflow.
 
     **Returns:** the state after each step, an array of the shape of `b`, in the dtype of all.
 
@@ -89,7 +89,8 @@ def _recurrence_jvp(how: tuple[bool, bool], primals: Any, tangents: Any) -> tupl
     terms = [] if isinstance(b_dot, SymbolicZero) else [b_dot]
     if not isinstance(a_dot, SymbolicZero):
         first = jnp.zeros((1, *states.shape[1:]), states.dtype)
-        terms.append(a_dot * before_each(states, first, reverse=how[0]))
+        before = before_each(states, first, reverse=how[0])
+        terms.append(jnp.broadcast_to(a_dot, before.shape) * before)
     return states, _solved(how, a, sum(terms))
 
 

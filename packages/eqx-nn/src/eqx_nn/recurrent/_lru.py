@@ -84,8 +84,11 @@ class LRU(Module):
         """
         self.size = checked_size("LRU", "size", size)
         self.hidden_size = checked_size("LRU", "hidden_size", hidden_size)
-        if not 0 <= r_min < r_max <= 1:
-            message = f"`LRU` needs `0 <= r_min < r_max <= 1`; got {r_min} and {r_max}."
+        if not (0 <= r_min < r_max <= 1 and 0 < max_phase <= 2 * math.pi):
+            message = (
+                f"`LRU` needs `0 <= r_min < r_max <= 1`, got {r_min} and {r_max}, and a "
+                f"`max_phase` above 0, up to 2 pi; got {max_phase}."
+            )
             raise ValueError(message)
         kind = jnp.dtype(checked_dtype(dtype)) if dtype is not None else jnp.result_type(float)
         if not jnp.issubdtype(kind, jnp.floating):
@@ -95,7 +98,7 @@ class LRU(Module):
         ring, phase, b_real, b_imag, c_real, c_imag, d = split_key("LRU", key, 7)
         wide = jnp.promote_types(kind, jnp.float32)
         of_ring = jr.uniform(ring, (hidden_size,), wide, r_min**2, r_max**2)
-        square = jnp.clip(of_ring, jnp.finfo(wide).tiny, 1 - jnp.finfo(wide).eps)  # |lambda|^2
+        square = jnp.clip(of_ring, jnp.finfo(wide).tiny, 1 - 4 * jnp.finfo(wide).eps)  # |lambda|^2
         angle = jr.uniform(phase, (hidden_size,), wide, jnp.finfo(wide).tiny, max_phase)
         self.nu_log = jnp.log(-0.5 * jnp.log(square)).astype(kind)
         self.theta_log = jnp.log(angle).astype(kind)
@@ -155,7 +158,8 @@ class LRU(Module):
         state = self.initial_state(*batch) if state is None else _checked_state(self, state, batch)
         x = jnp.moveaxis(without_padding(xs.astype(dtype), kept), -2, 0)  # (length, *batch, size)
         gamma = jnp.exp(self.gamma_log.astype(a.real.dtype)).astype(a.dtype)
-        driven = gamma * _product(self.B_real, self.B_imag, x)
+        driven = _product(self.B_real, self.B_imag, x)
+        driven = jnp.broadcast_to(gamma, driven.shape) * driven
         a = jnp.broadcast_to(a, (*batch, self.hidden_size))
         if kept is not None:
             of_step = jnp.moveaxis(kept, -1, 0)[..., None]
@@ -163,7 +167,7 @@ class LRU(Module):
         states = linear_recurrence(
             a, driven, state.astype(a.dtype), reverse=self.reverse, parallel=self.parallel
         )
-        ys = _real_product(self.C_real, self.C_imag, states) + self.D * x
+        ys = _real_product(self.C_real, self.C_imag, states) + jnp.broadcast_to(self.D, x.shape) * x
         ys = without_padding(jnp.moveaxis(ys.astype(dtype), 0, -2), kept)
         if states.shape[0]:
             state = states[0 if self.reverse else -1]

@@ -71,7 +71,8 @@ def _forward(
     def step(states: Any, at: Any) -> tuple[Any, Any]:
         x, kept = at
         z = how.equations.products(matrices, x, states[0])
-        new, slopes = how.equations.step(z if bias is None else z + bias, states)
+        z = z if bias is None else z + jnp.broadcast_to(bias, z.shape)
+        new, slopes = how.equations.step(z, states)
         new = _where(kept, new, states)
         return new, (new[0], slopes)
 

@@ -43,22 +43,30 @@ def of_each_cell(layer: str, cells: Sequence[Any], given: Any, batch: tuple[int,
     **Raises:** `TypeError` for another structure than that of the cells, `ValueError` for an array
     of another shape.
     """
-    state = tuple(given) if isinstance(given, list) else given
     if given is None:
-        state = first_states(layer, cells, batch)
+        state, like = first_states(layer, cells, batch), None
     elif all(hasattr(cell, "initial_state") for cell in cells):
-        expected = jax.eval_shape(lambda: first_states(layer, cells, ()))
-        _check(layer, state, expected, batch)
+        like = jax.eval_shape(lambda: first_states(layer, cells, ()))
+        is_list = isinstance(given, list) and isinstance(like, tuple)
+        state = tuple(given) if is_list else given
+        _check(layer, state, like, batch)
     else:
+        state, like = given, None
         _check_rows(layer, state, len(cells), batch)
 
-    def row(x: Any, i: int) -> Any:
+    def row(x: Any, like: Any, i: int) -> Any:
         x = jnp.asarray(x)
-        is_batched = x.shape[: len(batch) + 1] == (*batch, len(cells))
+        shape = (*batch, len(cells)) if like is None else (*batch, *like.shape)
+        is_batched = x.shape[: len(shape)] == shape
         x = x if is_batched else jnp.broadcast_to(x, (*batch, *x.shape))
         return jnp.reshape(x, (math.prod(batch), *x.shape[len(batch) :]))[:, i]
 
-    return [jax.tree.map(lambda x, i=i: row(x, i), state) for i in range(len(cells))]
+    leaves, structure = jax.tree.flatten(state)
+    expected = [None] * len(leaves) if like is None else jax.tree.leaves(like)
+    return [
+        structure.unflatten([row(*pair, i) for pair in zip(leaves, expected, strict=True)])
+        for i in range(len(cells))
+    ]
 
 
 def as_one(states: Sequence[Any], batch: tuple[int, ...]) -> Any:
