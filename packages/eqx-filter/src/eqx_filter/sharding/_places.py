@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import PartitionSpec
 
-from ..paths._nodes import nodes_of
+from ..paths._nodes import Node, nodes_of
 from ..shared._predicates import is_array
 
 
@@ -14,13 +14,15 @@ class Place(NamedTuple):
     """An array of a model.
 
     `path` is its dotted path, `shape` and `dtype` are those of the whole array. The first `stacked`
-    of its axes count layers: those of a stack that it is a part of.
+    of its axes count layers: those of a stack that it is a part of. `above` are the nodes that it
+    is in, each with its dotted path, from the model to the one that has it.
     """
 
     path: str
     shape: tuple[int, ...]
     dtype: Any
     stacked: int
+    above: tuple[tuple[str, Any], ...]
 
     @property
     def bytes(self) -> int:
@@ -36,16 +38,19 @@ def is_placed(leaf: Any) -> bool:
 def places_of(tree: Any) -> list[Place | None]:
     """Give the place of each leaf; None for one that is no array."""
     nodes = nodes_of(tree)
-    stacks: list[int] = []  # of each node, in how many stacks it is
+    chains: list[tuple[tuple[str, Any], ...]] = []  # of each node, itself and what is above it
     places: list[Place | None] = []
     for node in nodes:
-        above = 0 if node.parent < 0 else stacks[node.parent]
-        stacks.append(above + hasattr(type(node.value), "__unstacked__"))
+        above = () if node.parent < 0 else chains[node.parent]
+        chains.append((*above, (node.path, node.value)))
         if node.is_leaf:
-            leaf = node.value
-            is_one = is_placed(leaf)
-            places.append(Place(node.path, leaf.shape, leaf.dtype, above) if is_one else None)
+            places.append(_place(node, above) if is_placed(node.value) else None)
     return places
+
+
+def _place(node: Node, above: tuple[tuple[str, Any], ...]) -> Place:
+    stacks = sum(hasattr(type(it), "__unstacked__") for _, it in above)
+    return Place(node.path, tuple(node.value.shape), node.value.dtype, stacks, above)
 
 
 def axes_of(entry: Any) -> tuple[str, ...]:
