@@ -35,6 +35,7 @@ class Linear(Module):
     weight: jax.Array
     bias: jax.Array
     activation: object = jnp.tanh
+    missing: object = None
     size: int = field(static=True, default=8)
 
     def __call__(self, x):
@@ -235,6 +236,24 @@ class TestUse:
         found = load(tmp_path / "model", like, sharding=plan.shardings(like))
         assert tree_equal(jax.device_get(found), jax.device_get(model))
         self.check(found, plan.specs(like))
+
+    def test_check_tells_what_a_step_needs_on_a_device(self):
+        def step(model, opt, x):
+            grads = filter_grad(lambda model: jnp.mean(model(x) ** 2))(model)
+            return opt.update(grads, model)
+
+        like = filter_eval_shape(make, KEY)
+        plan = ShardingPlan([data_parallel("data")], mesh(data=4))
+        opt = filter_eval_shape(lambda model: Optimizer(optax.sgd(0.1), model), like)
+        x = jax.ShapeDtypeStruct((8, 8), jnp.float32)
+        told = plan.check(step, plan.structs(like), plan.structs(opt, of=like), plan.batch(x))
+        parameters = 4 * (8 * 16 + 16 + 16 * 4 + 4)
+        assert told.arguments == parameters + 4 * 8 * 8 // 4
+        assert set(told.collectives) == {"all-reduce"}
+        assert told.collectives["all-reduce"][1] == parameters
+        assert "all-reduce" in str(told)
+        one = ShardingPlan([], mesh(data=1))
+        assert one.check(step, one.structs(like), one.structs(opt, of=like), x).collectives == {}
 
     def test_shardings_go_to_filter_jit(self):
         model = make(KEY)

@@ -87,8 +87,8 @@ else:
         ".inspecting": "Summary TreeCost capture summary tree_cost",
         ".paths": "Labels Selector by from_paths partition_by tree_label tree_mask tree_paths",
         ".sharding": (
-            "PlanTable ShardingPlan ShardingRule data_parallel filter_device_put filter_shard "
-            "filter_shard_map fsdp"
+            "PlanCheck PlanTable ShardingPlan ShardingRule data_parallel filter_device_put "
+            "filter_shard filter_shard_map fsdp"
         ),
         ".toolkit": (
             "AbstractProgressMeter Enumeration EnumerationItem GetKey NoProgressMeter "

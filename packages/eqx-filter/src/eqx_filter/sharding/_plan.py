@@ -15,6 +15,7 @@ from ..shared._shardings import lay_out
 from ..tracing import filter_eval_shape
 from ._fitting import check_spec
 from ._places import Place, is_placed, places_of
+from ._plan_check import PlanCheck, checked_step
 from ._plan_table import PlanTable, table_of
 from ._presets import ShardingRule
 
@@ -38,9 +39,9 @@ class ShardingPlan:
     def __init__(
         self,
         rules: Any,
-        mesh: Mesh | AbstractMesh,
+        mesh: "Mesh | AbstractMesh",
         *,
-        default: PartitionSpec | None = None,
+        default: "PartitionSpec | None" = None,
     ) -> None:
         """Take the rules.
 
@@ -117,22 +118,22 @@ class ShardingPlan:
 
         **Raises:** as `specs`.
         """
-        specs = self.specs(tree) if of is None else self._following(tree, of)
-        is_spec = lambda it: it is None or isinstance(it, PartitionSpec)  # noqa: E731
-        return jtu.tree_map(
-            lambda it: None if it is None else NamedSharding(self.mesh, it), specs, is_leaf=is_spec
-        )
+        return jtu.tree_structure(tree).unflatten(self._shardings(tree, of))
 
-    def _following(self, tree: Any, model: Any) -> Any:
+    def _shardings(self, tree: Any, model: Any) -> list[NamedSharding | None]:
+        """The sharding of each leaf; `model` is what the tree belongs to, or None."""
+        own = places_of(tree)
+        specs = self._specs(tree, own) if model is None else self._following(own, model)
+        return [None if it is None else NamedSharding(self.mesh, it) for it in specs]
+
+    def _following(self, own: Sequence[Place | None], model: Any) -> list[PartitionSpec | None]:
         places = places_of(model)
         known = {
             place.path: (place.shape, spec)
             for place, spec in zip(places, self._specs(model, places), strict=True)
             if place is not None
         }
-        own = places_of(tree)
-        specs = [None if place is None else _of_model(place, known) for place in own]
-        return jtu.tree_structure(tree).unflatten(specs)
+        return [None if place is None else _of_model(place, known) for place in own]
 
     def shard(self, tree: _Tree, *, of: Any = None) -> _Tree:
         """Lay a model out, or with `of` what belongs to one: in a compiled function, or outside.
@@ -159,17 +160,17 @@ class ShardingPlan:
         **Raises:** as `shardings`.
         """
         leaves, structure = jtu.tree_flatten(model)
-        shardings = jtu.tree_leaves(self.shardings(model, of=of), is_leaf=lambda it: it is None)
-        pairs = zip(leaves, shardings, strict=True)
+        pairs = zip(leaves, self._shardings(model, of), strict=True)
         return structure.unflatten([_struct(x, s) if is_placed(x) else x for x, s in pairs])
 
     def batch(self, arrays: _Tree, *, axis: int = 0) -> _Tree:
         """Split a batch over the axes that the rules have for it.
 
         **Arguments:** `arrays`, any PyTree of arrays: of the whole batch, or where there are
-        several processes, of the part that this one has. `axis` is that of the batch.
+        several processes, of the part that this one has; or of a `jax.ShapeDtypeStruct` for each,
+        of the whole batch. `axis` is that of the batch.
 
-        **Returns:** JAX arrays of the whole batch.
+        **Returns:** JAX arrays of the whole batch, or structs that have their sharding.
 
         **Raises:** `ValueError` if no rule names an axis for batches, or for a batch that the
         axes do not divide.
@@ -188,15 +189,31 @@ class ShardingPlan:
             if place is None:
                 return x
             whole = list(place.shape)
-            if len(whole) > axis:
+            if len(whole) > axis and not isinstance(x, jax.ShapeDtypeStruct):
                 whole[axis] *= count
             check_spec(place._replace(shape=tuple(whole)), spec, dict(self.mesh.shape), None)
+            if isinstance(x, jax.ShapeDtypeStruct):
+                return _struct(x, sharding)
             if isinstance(x, jax.Array) and count == 1:
                 return jax.device_put(x, sharding)
             return jax.make_array_from_process_local_data(sharding, x)
 
         leaves, structure = jtu.tree_flatten(arrays)
         return structure.unflatten(map(split, places_of(arrays), leaves))
+
+    def check(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> PlanCheck:
+        """Compile a step of training, and tell what it needs on each device; nothing is computed.
+
+            plan.check(step, plan.structs(model), plan.structs(opt, of=model), plan.batch(batch))
+
+        **Arguments:** `step`, a function, and its arguments: structs or arrays with shardings. No
+        memory is taken for a model that is given by `filter_eval_shape`.
+
+        **Returns:** a `PlanCheck`.
+
+        **Raises:** `TypeError` if `step` cannot be called; what it raises.
+        """
+        return checked_step(step, args, kwargs)
 
     def table(self, model: Any) -> PlanTable:
         """Tell of each array its spec, its shape and its bytes on one device.
