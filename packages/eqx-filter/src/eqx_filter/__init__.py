@@ -86,7 +86,10 @@ else:
         ".exporting": "Exported export",
         ".inspecting": "Summary TreeCost capture summary tree_cost",
         ".paths": "Labels Selector by from_paths partition_by tree_label tree_mask tree_paths",
-        ".sharding": "filter_device_put filter_shard filter_shard_map",
+        ".sharding": (
+            "PlanCheck PlanTable ShardingPlan ShardingRule data_parallel filter_device_put "
+            "filter_shard filter_shard_map fsdp"
+        ),
         ".toolkit": (
             "AbstractProgressMeter Enumeration EnumerationItem GetKey NoProgressMeter "
             "TextProgressMeter TqdmProgressMeter eval_empty eval_zero left_broadcast_to "

@@ -83,6 +83,7 @@ from eqx_nn import (
     merge_lora,
     quantise,
     reinit,
+    tensor_parallel,
     to_torch,
 )
 
@@ -170,5 +171,6 @@ __all__ = [
     "merge_lora",
     "quantise",
     "reinit",
+    "tensor_parallel",
     "to_torch",
 ]

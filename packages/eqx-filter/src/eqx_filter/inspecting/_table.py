@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from eqx_pytree import tree_pformat
 
 from ..shared._columns import GAP, WIDTH, fit, line_of, widths_of
+from ..shared._scaled import scaled
 from ._rows import Row
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ _LEFT = {"path", "type", "in", "out"}
 
 _SHRINKS = {"path": 16, "type": 8, "in": 10, "out": 10}
 """What is shortened where a table is too wide, and to no less than this."""
-
-_UNITS = ("", "k", "M", "G", "T", "P", "E")
 
 
 def as_text(summary: "Summary") -> str:
@@ -72,10 +71,10 @@ def _cells(row: Row, header: Sequence[str]) -> list[str]:
         "type": row.type,
         "parameters": f"{row.parameters:,}" if row.parameters else "",
         "trainable": _share(row),
-        "bytes": _scaled(row.bytes, "B") if row.bytes else "",
+        "bytes": scaled(row.bytes, "B") if row.bytes else "",
         "in": inputs,
         "out": f"{outputs}{again}",
-        "FLOPs": "?" if row.flops is None else _scaled(row.flops) if row.flops else "",
+        "FLOPs": "?" if row.flops is None else scaled(row.flops) if row.flops else "",
     }
     return [cells[column] for column in header]
 
@@ -103,22 +102,13 @@ def _notes(row: Row) -> list[str]:
 def _totals(summary: "Summary") -> list[str]:
     told = (
         f"{summary.parameters:,} parameters, {summary.trainable:,} of them trainable, "
-        f"{_scaled(summary.bytes, 'B')}"
+        f"{scaled(summary.bytes, 'B')}"
     )
     if not summary.has_cost:
         return [told]
     if summary.flops is not None:
-        return [f"{told}, {_scaled(summary.flops, 'FLOP')}"]
+        return [f"{told}, {scaled(summary.flops, 'FLOP')}"]
     known = sum(row.flops for row in summary.rows if row.flops is not None)
     opaque = [row.path or "(all)" for row in summary.rows if row.flops is None]
-    note = f"XLA cannot tell the FLOPs of {', '.join(opaque)}; the others: {_scaled(known, 'FLOP')}"
+    note = f"XLA cannot tell the FLOPs of {', '.join(opaque)}; the others: {scaled(known, 'FLOP')}"
     return [told, fit(note, WIDTH)]
-
-
-def _scaled(number: float, unit: str = "") -> str:
-    """A number with three digits and a prefix, as `1.23 M`."""
-    power = 0
-    while number >= 999.5 and power < len(_UNITS) - 1:
-        number, power = number / 1000, power + 1
-    digits = 0 if power == 0 or number >= 99.95 else 1 if number >= 9.995 else 2
-    return f"{number:.{digits}f} {_UNITS[power]}{unit}".rstrip()

@@ -1,0 +1,278 @@
+"""`ShardingPlan`: where each array of a model lies on a mesh, by rules."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.tree_util as jtu
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
+
+from ..compiled import filter_jit
+from ..paths import by
+from ..paths._nodes import nodes_of
+from ..paths._selectors import mask_of_leaves
+from ..shared._shardings import lay_out
+from ..tracing import filter_eval_shape
+from ._fitting import check_spec
+from ._places import Place, is_placed, places_of
+from ._plan_check import PlanCheck, checked_step
+from ._plan_table import PlanTable, table_of
+from ._presets import ShardingRule
+
+_Tree = TypeVar("_Tree")
+
+
+class ShardingPlan:
+    """Where each array of a model lies on a mesh: one object to read, to check and to use.
+
+        plan = ShardingPlan([("**.embedding.weight", P("model")), fsdp("data")], mesh)
+        print(plan.table(filter_eval_shape(make, key)))    # before there is a model
+        model = plan.init(make, key)                       # each array is made where it lies
+        x, y = plan.batch((x, y))
+
+    A rule is a pair of a selector, or anything that `by` takes, and a `PartitionSpec`, or a
+    function from path and shape to one or None; or a rule such as `fsdp()`, which goes on from
+    what the rules before it say. Of the pairs the first that selects an array decides. What no rule
+    decides has the default.
+    """
+
+    def __init__(
+        self,
+        rules: Any,
+        mesh: "Mesh | AbstractMesh",
+        *,
+        default: "PartitionSpec | None" = None,
+    ) -> None:
+        """Take the rules.
+
+        **Arguments:**
+
+        - `rules`: a dict from selector to spec, or a sequence of pairs of them and of others, in
+            order.
+        - `mesh`: a `jax.sharding.Mesh`, whose axes may be `Auto` or `Explicit`, or an
+            `AbstractMesh`, for a plan that is read and not run.
+        - `default`: the spec of arrays that no rule decides; None for a copy on each device.
+
+        **Raises:** `TypeError` for a rule that is none, and for a mesh that is none.
+        """
+        if not isinstance(mesh, (Mesh, AbstractMesh)):
+            message = f"`mesh` of `ShardingPlan` is a `jax.sharding.Mesh`; got {mesh!r}."
+            raise TypeError(message)
+        self.rules = _checked(rules)
+        self.mesh = mesh
+        self.default = PartitionSpec() if default is None else default
+
+    def __repr__(self) -> str:
+        axes = ", ".join(f"{name}: {size}" for name, size in self.mesh.shape.items())
+        return f"ShardingPlan({list(self.rules)}, mesh=({axes}))"
+
+    @property
+    def batch_axes(self) -> tuple[str, ...]:
+        """The axes of the mesh over which the rules split batches."""
+        names = [it.batch_axes for it in self.rules if isinstance(it, ShardingRule)]
+        return tuple(dict.fromkeys(name for some in names for name in some))
+
+    def specs(self, model: Any) -> Any:
+        """Give the `PartitionSpec` of each array.
+
+        **Arguments:** `model`, any PyTree, with arrays or a `jax.ShapeDtypeStruct` for each.
+
+        **Returns:** a PyTree of its structure, with None for leaves that are no arrays.
+
+        **Raises:** `ValueError` for a rule that selects no leaf, with the nearest paths; for a spec
+        that an array cannot have, naming its path, its sizes and the nearest that would do.
+        """
+        places = places_of(model)
+        return jtu.tree_structure(model).unflatten(self._specs(model, places))
+
+    def _specs(self, model: Any, places: Sequence[Place | None]) -> list[PartitionSpec | None]:
+        nodes, sizes = nodes_of(model), dict(self.mesh.shape)
+        found: list[PartitionSpec | None] = [None] * len(places)
+        for rule in self.rules:
+            mask = None if isinstance(rule, ShardingRule) else mask_of_leaves(by(rule[0]), nodes)
+            for i, place in enumerate(places):
+                if place is None:
+                    continue
+                if isinstance(rule, ShardingRule):
+                    found[i] = rule(place, found[i], sizes)
+                elif mask is not None and mask[i] and found[i] is None:
+                    found[i] = _asked(rule, place)
+                if found[i] is not None:
+                    check_spec(place, found[i], sizes, rule)
+        default = self.default
+        return [
+            None if place is None else default if spec is None else spec
+            for place, spec in zip(places, found, strict=True)
+        ]
+
+    def shardings(self, tree: Any, *, of: Any = None) -> Any:
+        """Give the sharding of each array, for `filter_jit`, `load`, `filter_device_put`.
+
+        **Arguments:**
+
+        - `tree`: a model; or with `of`, what belongs to a model, as an `Optimizer` does.
+        - `of`: the model. An array whose path ends with that of an array of the model, and whose
+            shape is the same, goes with that, as Adam's averages do; others are kept whole.
+
+        **Returns:** a PyTree of the structure of `tree`, with None for leaves that are no arrays.
+
+        **Raises:** as `specs`.
+        """
+        return jtu.tree_structure(tree).unflatten(self._shardings(tree, of))
+
+    def _shardings(self, tree: Any, model: Any) -> list[NamedSharding | None]:
+        """The sharding of each leaf; `model` is what the tree belongs to, or None."""
+        own = places_of(tree)
+        specs = self._specs(tree, own) if model is None else self._following(own, model)
+        return [None if it is None else NamedSharding(self.mesh, it) for it in specs]
+
+    def _following(self, own: Sequence[Place | None], model: Any) -> list[PartitionSpec | None]:
+        places = places_of(model)
+        known = {
+            place.path: (place.shape, spec)
+            for place, spec in zip(places, self._specs(model, places), strict=True)
+            if place is not None
+        }
+        return [None if place is None else _of_model(place, known) for place in own]
+
+    def shard(self, tree: _Tree, *, of: Any = None) -> _Tree:
+        """Lay a model out, or with `of` what belongs to one: in a compiled function, or outside.
+
+        **Raises:** as `shardings`.
+        """
+        return lay_out("tree", tree, self.shardings(tree, of=of))
+
+    def init(self, make: Callable[..., _Tree], *args: Any, **kwargs: Any) -> _Tree:
+        """Make a model whose arrays are made where they lie, each device its own part.
+
+        **Arguments:** `make`, a function, and its arguments, as `plan.init(Model, 64, key=key)`.
+
+        **Returns:** what `make` returns.
+
+        **Raises:** as `specs`, and what `make` raises.
+        """
+        shardings = self.shardings(filter_eval_shape(make, *args, **kwargs))
+        return filter_jit(make, out_shardings=shardings)(*args, **kwargs)
+
+    def structs(self, model: _Tree, *, of: Any = None) -> _Tree:
+        """Give the model with a `jax.ShapeDtypeStruct` that has its sharding for each array.
+
+        **Raises:** as `shardings`.
+        """
+        leaves, structure = jtu.tree_flatten(model)
+        pairs = zip(leaves, self._shardings(model, of), strict=True)
+        return structure.unflatten([_struct(x, s) if is_placed(x) else x for x, s in pairs])
+
+    def batch(self, arrays: _Tree, *, axis: int = 0) -> _Tree:
+        """Split a batch over the axes that the rules have for it.
+
+        **Arguments:** `arrays`, any PyTree of arrays: of the whole batch, or where there are
+        several processes, of the part that this one has; or of a `jax.ShapeDtypeStruct` for each,
+        of the whole batch. `axis` is that of the batch.
+
+        **Returns:** JAX arrays of the whole batch, or structs that have their sharding.
+
+        **Raises:** `ValueError` if no rule names an axis for batches, or for a batch that the
+        axes do not divide.
+        """
+        if not self.batch_axes:
+            message = (
+                "The plan has no axis for batches. Add `data_parallel(axis)` or `fsdp(axis)` to "
+                f"its rules; the mesh has the axes {tuple(self.mesh.shape)}."
+            )
+            raise ValueError(message)
+        spec = PartitionSpec(*[None] * axis, self.batch_axes)
+        sharding = NamedSharding(self.mesh, spec)
+        count = jax.process_count()
+
+        def split(place: Place | None, x: Any) -> Any:
+            if place is None:
+                return x
+            whole = list(place.shape)
+            if len(whole) > axis and not isinstance(x, jax.ShapeDtypeStruct):
+                whole[axis] *= count
+            check_spec(place._replace(shape=tuple(whole)), spec, dict(self.mesh.shape), None)
+            if isinstance(x, jax.ShapeDtypeStruct):
+                return _struct(x, sharding)
+            if isinstance(x, jax.Array) and count == 1:
+                return jax.device_put(x, sharding)
+            return jax.make_array_from_process_local_data(sharding, x)
+
+        leaves, structure = jtu.tree_flatten(arrays)
+        return structure.unflatten(map(split, places_of(arrays), leaves))
+
+    def check(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> PlanCheck:
+        """Compile a step of training, and tell what it needs on each device; nothing is computed.
+
+            plan.check(step, plan.structs(model), plan.structs(opt, of=model), plan.batch(batch))
+
+        **Arguments:** `step`, a function, and its arguments: structs or arrays with shardings. No
+        memory is taken for a model that is given by `filter_eval_shape`.
+
+        **Returns:** a `PlanCheck`.
+
+        **Raises:** `TypeError` if `step` cannot be called; what it raises.
+        """
+        return checked_step(step, args, kwargs)
+
+    def table(self, model: Any) -> PlanTable:
+        """Tell of each array its spec, its shape and its bytes on one device.
+
+        **Arguments:** `model`, as of `specs`; often of `filter_eval_shape`.
+
+        **Returns:** a `PlanTable`, which `str` shows.
+
+        **Raises:** as `specs`.
+        """
+        places = places_of(model)
+        return table_of(places, self._specs(model, places), dict(self.mesh.shape))
+
+
+def _struct(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _checked(rules: Any) -> tuple[Any, ...]:
+    """The rules, pairs and others.
+
+    **Raises:** `TypeError`, naming one that is none.
+    """
+    found = []
+    for rule in rules.items() if isinstance(rules, Mapping) else rules:
+        is_pair = isinstance(rule, (tuple, list)) and len(rule) == 2
+        if not (isinstance(rule, ShardingRule) or (is_pair and _is_spec(rule[1]))):
+            message = (
+                "A rule of `ShardingPlan` is one such as `fsdp()`, or a pair of a selector and a "
+                f"`PartitionSpec` or a function of path and shape; got {rule!r}."
+            )
+            raise TypeError(message)
+        found.append(rule if isinstance(rule, ShardingRule) else tuple(rule))
+    return tuple(found)
+
+
+def _is_spec(spec: Any) -> bool:
+    return isinstance(spec, PartitionSpec) or callable(spec)
+
+
+def _asked(rule: tuple[Any, Any], place: Place) -> PartitionSpec | None:
+    spec = rule[1]
+    if isinstance(spec, PartitionSpec):
+        return spec
+    told = spec(place.path, place.shape)
+    if told is None or isinstance(told, PartitionSpec):
+        return told
+    message = (
+        f"The rule for `{rule[0]!r}` gave {told!r} for `{place.path}`; it is to give a "
+        "`PartitionSpec`, or None to leave it to the rules after it."
+    )
+    raise TypeError(message)
+
+
+def _of_model(place: Place, known: Mapping[str, tuple[tuple[int, ...], Any]]) -> PartitionSpec:
+    """The spec of the array of the model that another belongs to; a copy if there is none."""
+    parts = place.path.split(".")
+    for first in range(len(parts)):
+        shape, spec = known.get(".".join(parts[first:]), (None, None))
+        if shape == place.shape:
+            return spec
+    return PartitionSpec()

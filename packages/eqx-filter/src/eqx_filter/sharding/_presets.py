@@ -1,0 +1,111 @@
+"""Rules that look at shapes: a part of each batch for every device, and of each array."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from jax.sharding import PartitionSpec
+
+from ._places import Place, axes_of, entries_of
+
+
+class ShardingRule:
+    """A rule of a plan that looks at shapes: called with an array and the spec that it has so far.
+
+    `batch_axes` are the axes of the mesh over which it wants batches to be split.
+    """
+
+    batch_axes: tuple[str, ...] = ()
+
+    def __call__(
+        self, place: Place, spec: PartitionSpec | None, sizes: Mapping[str, int]
+    ) -> PartitionSpec | None:
+        """Give the spec that the array has from now on; None if it has none yet.
+
+        `sizes` are those of the axes of the mesh.
+        """
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class DataParallel(ShardingRule):
+    """Copies of the model, and a part of each batch for every device; see `data_parallel`."""
+
+    axis: str
+
+    @property
+    def batch_axes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The one axis."""
+        return (self.axis,)
+
+    def __call__(
+        self, place: Place, spec: PartitionSpec | None, sizes: Mapping[str, int]
+    ) -> PartitionSpec | None:
+        """Leave the array as it is."""
+        return spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Fsdp(ShardingRule):
+    """A part of each array, and of each batch, for every device; see `fsdp`."""
+
+    axis: str
+    min_size: int
+    layers: bool
+
+    @property
+    def batch_axes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The one axis."""
+        return (self.axis,)
+
+    def __call__(
+        self, place: Place, spec: PartitionSpec | None, sizes: Mapping[str, int]
+    ) -> PartitionSpec | None:
+        """Split the largest axis that can be, and is not yet."""
+        entries = entries_of(spec or PartitionSpec(), len(place.shape))
+        named = {name for entry in entries for name in axes_of(entry)}
+        if self.axis in named or math.prod(place.shape) < self.min_size:
+            return spec
+        first = 0 if self.layers else place.stacked
+        free = [
+            i
+            for i in range(first, len(entries))
+            if entries[i] is None and place.shape[i] and place.shape[i] % sizes[self.axis] == 0
+        ]
+        if not free:
+            return spec
+        entries[max(free, key=lambda i: (place.shape[i], -i))] = self.axis
+        return PartitionSpec(*entries)
+
+
+def data_parallel(axis: str = "data") -> ShardingRule:
+    """Keep a copy of the model on every device along an axis, and split batches over it.
+
+    **Arguments:** `axis`, of the mesh.
+
+    **Returns:** a rule of `ShardingPlan`.
+    """
+    return DataParallel(axis)
+
+
+def fsdp(axis: str = "data", *, min_size: int = 2**16, layers: bool = False) -> ShardingRule:
+    """Split each array over an axis of the mesh, and batches too.
+
+    Each device keeps a part of the parameters, their gradients and the optimizer's state, and has
+    an array whole only while it computes with it: "fully sharded data parallel", the third stage of
+    Rajbhandari et al. (2020, "ZeRO: Memory Optimizations Toward Training Trillion Parameter
+    Models", section 5).
+
+    **Arguments:**
+
+    - `axis`: of the mesh.
+    - `min_size`: arrays of fewer elements are kept whole.
+    - `layers`: whether the axis of layers of a stack may be split; it is kept whole by default, as
+        a scan over layers takes one after another.
+
+    Of each array the largest axis is split that the mesh divides and no rule before has split; one
+    that has none is kept whole.
+
+    **Returns:** a rule of `ShardingPlan`.
+    """
+    return Fsdp(axis, min_size, layers)

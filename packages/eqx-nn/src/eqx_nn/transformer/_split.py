@@ -1,0 +1,78 @@
+"""Which axis of which weight is split, so that what lies between two products stays apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from jax.sharding import PartitionSpec
+
+from eqx_filter.sharding import ShardingRule
+
+from .._embedding import Embedding
+from .._linear import Linear
+from .._mlp import MLP
+from ..attention import MultiheadAttention
+from ._gated import GatedMLP
+
+_SPLITS = {"outputs": {"weight": -2, "bias": -1}, "inputs": {"weight": -1}}
+"""By what a `Linear` is split, and by its field, the axis of an array that is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorParallel(ShardingRule):
+    """See `tensor_parallel`."""
+
+    axis: str
+
+    def __call__(
+        self, place: Any, spec: PartitionSpec | None, sizes: Mapping[str, int]
+    ) -> PartitionSpec | None:
+        """Split one axis of a weight or a bias of a layer that is known here."""
+        count, split = sizes[self.axis], self._axis_of(place, sizes[self.axis])
+        entries = [*(spec or ()), *[None] * (len(place.shape) - len(spec or ()))]
+        if split is None or self.axis in _names(entries) or place.shape[split] % count:
+            return spec
+        if entries[split] is not None:
+            return spec
+        entries[split] = self.axis
+        return PartitionSpec(*entries)
+
+    def _axis_of(self, place: Any, count: int) -> int | None:
+        """Which axis of an array is split, counted from the last; None for none."""
+        if not place.above:
+            return None
+        path, layer = place.above[-1]
+        name = place.path.removeprefix(f"{path}.") if path else place.path
+        if isinstance(layer, Embedding) and name == "weight":
+            return -2
+        if not isinstance(layer, Linear):
+            return None
+        return _SPLITS.get(_split_by(path, place.above[:-1], count), {}).get(name)
+
+
+def _split_by(path: str, above: tuple[tuple[str, Any], ...], count: int) -> str:
+    """By what a `Linear` at a path is split: its outputs or its inputs; or nothing."""
+    for outer, node in reversed(above):
+        name = path.removeprefix(f"{outer}.") if outer else path
+        if isinstance(node, MultiheadAttention):
+            return _in_attention(name, node, count)
+        if isinstance(node, GatedMLP):
+            return "inputs" if name == "down" else "outputs"
+        if isinstance(node, MLP):
+            if node.scan and node.depth:
+                return ""  # its layers between are one
+            return "inputs" if int(name.removeprefix("layers.")) % 2 else "outputs"
+    return "outputs"
+
+
+def _in_attention(name: str, attention: MultiheadAttention, count: int) -> str:
+    keys = getattr(attention, "num_kv_heads", None) or attention.num_heads
+    if attention.num_heads % count or keys % count:
+        return ""
+    return "inputs" if name == "output_proj" else "outputs"
+
+
+def _names(entries: list[Any]) -> list[str]:
+    return [it for entry in entries for it in (entry if isinstance(entry, tuple) else (entry,))]
