@@ -112,8 +112,8 @@ def _told_of_steps(nodes: Sequence[Node]) -> str:
         return ""
     told = ", ".join(f"`{name}`" for name in sorted(classes))
     return (
-        f" The `__migrations__` of {told} are not applied to what Orbax saved: restore into a "
-        "PyTree of the old structure, `save` it without `__migrations__`, and `load` that."
+        f" The `__migrations__` of {told} are not applied to what Orbax saved: restore into dicts "
+        "of the old names, `save` these, and `load` that file, for which they are."
     )
 
 
