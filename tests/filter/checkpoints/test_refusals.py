@@ -55,7 +55,16 @@ class TestRenames:
                 {"blocks": [of("w"), of("w")]},
                 [("h", "blocks")],
             ),
-            ({"net": {"a": of("w"), "b": of("w", "v")}}, {"a": of("w"), "b": of("w", "v")}, None),
+            (
+                {"net": {"a": of("w"), "b": of("w", "v")}},
+                {"a": of("w"), "b": of("w", "v")},
+                [("net", "")],
+            ),
+            (
+                {"a": of("w"), "b": of("w", "v")},
+                {"net": {"a": of("w"), "b": of("w", "v")}},
+                [("", "net")],
+            ),
             ({"a": of("x", "y")}, {"a": of("x", "z")}, [("a.y", "a.z")]),
             (
                 {"h": [{"fc": of("w"), "g": of("w")} for _ in range(2)]},
@@ -70,7 +79,6 @@ class TestRenames:
         ],
     )
     def test_that_fit_are_told(self, tree, like, rules, tmp_path):
-        rules = rules or [("net", "")]
         text = told(tmp_path, tree, like)
         given = ", ".join(f'rename("{old}", "{new}")' for old, new in rules)
         assert f"renamed: `migrations=[{given}]`, of `equinox.migrations`." in text

@@ -1,5 +1,6 @@
 """What is said of a file that does not fit `like`: the leaves, and the ways out that can help."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -81,13 +82,17 @@ def _renames(missing: Named, left: Named, taken: Collection[str]) -> list[tuple[
     for name in taken:
         for old in _above(name):
             olds.pop(old, None)
+    alike: dict[Any, list[str]] = {}
+    for old, held in olds.items():
+        alike.setdefault(held, []).append(old)
+    often = Counter(news.values())
     pairs: list[tuple[str, str]] = []
     for new, held in sorted(news.items(), key=lambda it: len(_above(it[0]))):
         if any(_is_below(new, it) for _, it in pairs):
             continue
-        alike = [old for old, it in olds.items() if it == held]
-        if len(alike) == 1 and [*news.values()].count(held) == 1:
-            pairs += [(alike[0], new)] if _is_rule(alike[0], new, left) else []
+        found = alike.get(held, [])
+        if len(found) == 1 == often[held] and _is_rule(found[0], new, left):
+            pairs.append((found[0], new))
     return pairs
 
 
