@@ -218,3 +218,17 @@ class TestRefused:
         monkeypatch.setattr(type(exported.program), "serialize", missing)
         with pytest.raises(ModuleNotFoundError, match=r"eqx-filter\[export\]"):
             exported.save(tmp_path / "model")
+
+
+def test_its_text_is_short():
+    both = lambda x, *, y: (x, {"y": y})  # noqa: E731
+    inside = export(both, "float32[batch, 3]", y=jnp.ones(2, jnp.int32), platforms=["cpu"])
+    assert repr(inside) == (
+        "Exported(inputs=(f32[batch,3], {'y': i32[2]}), outputs=(f32[batch,3], {'y': i32[2]}), "
+        "platforms=('cpu',))"
+    )
+    beside = export(filter_vmap(MODEL), X, weights="beside", platforms=("cpu", "cuda"))
+    assert repr(beside) == (
+        "Exported(inputs=(f32[2,3],), outputs=f32[2,4], platforms=('cpu', 'cuda'), "
+        "bytes_of_weights=64)"
+    )

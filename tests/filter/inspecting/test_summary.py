@@ -233,6 +233,28 @@ def test_text_is_at_most_a_hundred_columns():
     assert "…" in str(tables[1])
 
 
+class Told(Module):
+    weight: jax.Array
+
+    def __call__(self, *xs):
+        return xs
+
+    @property
+    def __summary_type__(self):
+        return "Told, of a dtype, with an error of 0.35%"
+
+
+def test_what_a_type_tells_stands_below_the_row_where_it_is_cut():
+    model = Told(X)
+    plain, wide = str(summary(model)), str(summary(model, *[jnp.ones((1000, 1000, 1))] * 9))
+    note = "    Told, of a dtype, with an error of 0.35%"
+    assert f"(all)  {note.strip()} " in plain
+    assert note not in plain.splitlines()
+    lines = wide.splitlines()
+    assert lines[3] == note
+    assert "Told, of a dtype, with… " in lines[2]
+
+
 def test_html_holds_all_and_is_escaped():
     table = summary({"<b>": {"x" * 200: X}, "c": X})
     page = table._repr_html_()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from eqx_filter import filter_eval_shape, tree_paths
+from eqx_filter import filter_eval_shape, load, save, tree_paths
+from eqx_filter.migrations import rename
 from eqx_pytree import Module, field, tree_equal
 
 with warnings.catch_warnings():
@@ -159,6 +160,42 @@ class TestWhatDoesNotFit:
         checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
         with checkpointer, pytest.raises(TypeError, match="`a` cannot be saved: it is a"):
             checkpointer.save(tmp_path / "it", args=args)
+
+
+class Renamed(Module):
+    new: jax.Array
+
+    __migrations__ = (rename("old", "new"),)
+
+
+class TestMigrations:
+    """Those of classes are for files of `save`."""
+
+    @pytest.fixture
+    def old(self, tmp_path):
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            args = ocp.args.Composite(model=TreeSave({"a": {"old": jnp.ones(2)}}))
+            checkpointer.save(tmp_path / "it", args=args)
+        return tmp_path / "it"
+
+    def test_are_told_where_it_does_not_fit(self, old):
+        told = "`__migrations__` of `Renamed` are not applied .*: restore into dicts of the old"
+        with pytest.raises(RuntimeError, match=f"(?s)lacks `a.new`.*{told}"):
+            restored(old, {"a": Renamed(jnp.zeros(2))})
+
+    def test_nothing_is_told_of_others(self, old):
+        with pytest.raises(RuntimeError, match="lacks `b`") as caught:
+            restored(old, {"b": jnp.zeros(2)})
+        assert "__migrations__" not in str(caught.value)
+
+    def test_go_by_way_of_a_file(self, old, tmp_path):
+        save(tmp_path / "x", restored(old, {"a": {"old": jnp.zeros(2)}}))
+        found = load(tmp_path / "x", {"a": Renamed(jnp.zeros(2))})
+        assert tree_equal(found, {"a": Renamed(jnp.ones(2))})
+
+    def test_of_a_shape_no_setting_is_told(self, old):
+        with pytest.raises(RuntimeError, match=r"and \(3,\) in `like`\.$"):
+            restored(old, {"a": {"old": jnp.zeros(3)}})
 
 
 def test_texts_are_json(saved):

@@ -138,3 +138,35 @@ def test_weights_that_are_no_floating_arrays():
         nn.lora(abstract, "weight", 2, key=KEY)
     array = tree_at(lambda it: it.weight, layer, np.ones((4, 3), np.float32))
     assert nn.lora(array, "weight", 2, key=KEY)(jnp.ones(3)).shape == (4,)
+
+
+class TestRecurrentLayers:
+    """Their weights are left out of what is more, and refused by themselves."""
+
+    MODEL = {"rnn": nn.LSTM(2, 3, key=KEY), "head": nn.Linear(3, 2, key=KEY)}  # noqa: RUF012
+
+    @pytest.mark.parametrize("function", ["lora", "quantise"])
+    def test_a_leaf_is_refused(self, function):
+        told = (
+            rf"of `{function}` selects `model\['rnn'\]\.cells\[0\]\.weight_hh`, which is of a "
+            r"`LSTMCell`: weights of recurrent layers are not supported\. The nearest"
+        )
+        with pytest.raises(TypeError, match=told):
+            self.change(function, "rnn.cells.0.weight_hh")
+
+    @pytest.mark.parametrize("function", ["lora", "quantise"])
+    def test_so_is_a_layer(self, function):
+        told = "`Embedding`; weights of recurrent layers are not supported. The nearest"
+        with pytest.raises(ValueError, match=told.replace(".", r"\.")):
+            self.change(function, "rnn")
+
+    @pytest.mark.parametrize("function", ["lora", "quantise"])
+    def test_more_leaves_them_out(self, function):
+        found = self.change(function, "**")
+        assert type(found["head"].weight).__name__ in ("Adapted", "Quantised")
+        assert found["rnn"].cells[0].weight_hh is self.MODEL["rnn"].cells[0].weight_hh
+
+    def change(self, function, where):
+        if function == "lora":
+            return nn.lora(self.MODEL, where, 2, key=KEY)
+        return nn.quantise(self.MODEL, where)

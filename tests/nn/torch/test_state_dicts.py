@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eqx_nn as nn
-from eqx_filter import filter_jit, filter_vmap, is_inexact_array, tree_at, tree_equal
+from eqx_filter import (
+    filter_eval_shape,
+    filter_jit,
+    filter_vmap,
+    is_inexact_array,
+    tree_at,
+    tree_equal,
+)
 from eqx_filter.migrations import default, drop, rename, transpose
 from eqx_nn import from_torch, to_torch
 from eqx_pytree import Module
@@ -290,3 +297,72 @@ class TestRules:
     def test_a_rule_that_finds_nothing_is_named(self):
         with pytest.raises(ValueError, match=r"`drop\('mask'\)` finds no name in the arrays"):
             from_torch(self.model(KEY), {"a": np.ones(2)}, rules=drop("mask"))
+
+
+class TestAbstractModels:
+    """A model of `filter_eval_shape` becomes one of arrays."""
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            Net,
+            lambda key: nn.Stacked(lambda key: nn.TransformerBlock(4, 2, key=key), 2, key=key),
+            lambda key: nn.MLP(2, 2, 3, 3, scan=True, key=key),
+            lambda key: nn.GRU(2, 3, num_layers=2, bidirectional=True, key=key),
+            lambda key: nn.WeightNorm(nn.Linear(2, 3, key=key)),
+            lambda key: nn.PReLU(),
+        ],
+        ids=["Net", "Stacked", "MLP", "GRU", "WeightNorm", "PReLU"],
+    )
+    def test_get_arrays(self, make):
+        like, expected = filter_eval_shape(make, OTHER), make(KEY)
+        found, report = from_torch(like, to_torch(expected))
+        assert report == ((), (), ())
+        if make is Net:
+            assert isinstance(found.key, jax.ShapeDtypeStruct)
+            found = tree_at(lambda it: it.key, found, expected.key)
+            expected = tree_at(lambda it: it.table, expected, jnp.asarray(expected.table))
+        assert tree_equal(found, expected)
+
+    def test_so_do_states(self):
+        def make():
+            return nn.make_with_state(nn.BatchNorm)(3, "b", mode="batch")
+
+        pair = from_torch(make(), {**to_torch(make()), "running_mean": np.arange(3)})[0]
+        found, _ = from_torch(filter_eval_shape(make), to_torch(pair))
+        assert to_torch(found)["running_mean"].tolist() == [0, 1, 2]
+        assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(found[1]))
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_have_nothing_to_keep(self, strict):
+        like = filter_eval_shape(nn.Linear, 2, 3, key=KEY)
+        told = r"`bias` is missing.* A `jax\.ShapeDtypeStruct` of the model has no values to keep"
+        with pytest.raises(ValueError, match=told):
+            from_torch(like, {"weight": np.ones((3, 2))}, strict=strict)
+        with pytest.raises(ValueError, match=r"`default\('bias'\)`"):
+            from_torch(like, {"weight": np.ones((3, 2))}, rules=default("bias"))
+        found, _ = from_torch(like, {"weight": np.ones((3, 2))}, rules=default("bias", 2))
+        assert found.bias.tolist() == [2, 2, 2]
+
+
+class TestNames:
+    MODEL = {f"layer{i}": jnp.ones(2) for i in range(14)}  # noqa: RUF012
+
+    def test_that_are_alike_are_told(self):
+        told = (
+            r"`layer3` is missing \(the state dict has `layers3`\); `layers3` is unexpected \(the "
+            r"model has `layer3`\)\. With `strict=False`"
+        )
+        entries = to_torch(self.MODEL)
+        entries["layers3"] = entries.pop("layer3")
+        with pytest.raises(ValueError, match=told):
+            from_torch(self.MODEL, entries)
+
+    def test_ten_are_told(self):
+        with pytest.raises(ValueError, match=r"`layer5` is missing; 4 more are missing\. With"):
+            from_torch(self.MODEL, {})
+
+    def test_ten_shapes_are_told_and_no_way_out(self):
+        entries = {name: np.ones(3) for name in self.MODEL}
+        with pytest.raises(ValueError, match=r"`layer5` has shape .*; 4 more do not fit\.$"):
+            from_torch(self.MODEL, entries)

@@ -6,10 +6,13 @@ product, a row, a convolution. So the layer is of the same class, and a node is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from eqx_pytree import Module
@@ -21,7 +24,8 @@ Convolve = Callable[[Any, Any], Array]
 class Weight(Module):
     """What computes with a weight that is not kept as an array. Beyond that it is one for JAX.
 
-    A function of `jax.numpy` that is given one makes the array, by `dense`.
+    A function of `jax.numpy` that is given one makes the array, by `dense`, and so do arithmetic
+    and the methods of arrays that it has; `weight[rows]` of a matrix makes these rows alone.
     """
 
     @property
@@ -40,6 +44,11 @@ class Weight(Module):
         return len(self.shape)
 
     @property
+    def size(self) -> int:
+        """How many elements the array has."""
+        return math.prod(self.shape)
+
+    @property
     def T(self) -> Array:  # noqa: N802 - the name that arrays have for it
         """The array, transposed."""
         return self.dense().T
@@ -50,6 +59,73 @@ class Weight(Module):
 
     def __jax_array__(self) -> Array:
         return self.dense()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.dense(), dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter(self.dense())
+
+    def __getitem__(self, index: Any) -> Array:
+        """The array, indexed; of a matrix, what integers select is made of these rows alone."""
+        kind = getattr(index, "dtype", type(index))
+        is_rows = isinstance(index, (int, np.integer, np.ndarray, jax.Array))
+        if not (is_rows and self.ndim == 2 and jnp.issubdtype(kind, jnp.integer)):
+            return self.dense()[index]
+        rows = jax.vmap(self.row)(jnp.ravel(index))
+        return jnp.reshape(rows, (*np.shape(index), self.shape[1]))
+
+    def __add__(self, other: Any) -> Array:
+        return self.dense() + other
+
+    def __radd__(self, other: Any) -> Array:
+        return other + self.dense()
+
+    def __sub__(self, other: Any) -> Array:
+        return self.dense() - other
+
+    def __rsub__(self, other: Any) -> Array:
+        return other - self.dense()
+
+    def __mul__(self, other: Any) -> Array:
+        return self.dense() * other
+
+    def __rmul__(self, other: Any) -> Array:
+        return other * self.dense()
+
+    def __truediv__(self, other: Any) -> Array:
+        return self.dense() / other
+
+    def __rtruediv__(self, other: Any) -> Array:
+        return other / self.dense()
+
+    def __pow__(self, other: Any) -> Array:
+        return self.dense() ** other
+
+    def __neg__(self) -> Array:
+        return -self.dense()
+
+    def __abs__(self) -> Array:
+        return abs(self.dense())
+
+    def astype(self, dtype: Any) -> Array:
+        """The array in another dtype."""
+        return self.dense().astype(dtype)
+
+    def reshape(self, *shape: Any) -> Array:
+        """The array in another shape."""
+        return self.dense().reshape(*shape)
+
+    def sum(self, *args: Any, **kwargs: Any) -> Array:
+        """As `jax.numpy.sum` of the array."""
+        return jnp.sum(self.dense(), *args, **kwargs)
+
+    def mean(self, *args: Any, **kwargs: Any) -> Array:
+        """As `jax.numpy.mean` of the array."""
+        return jnp.mean(self.dense(), *args, **kwargs)
 
     def __matmul__(self, x: Any) -> Array:
         """What `weight @ x` is, for a matrix."""

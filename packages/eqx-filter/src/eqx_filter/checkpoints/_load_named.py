@@ -1,7 +1,7 @@
 """`load`: a PyTree of a file of named arrays, and what was found there."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
@@ -12,12 +12,20 @@ import numpy as np
 from ..migrations._rule import Rule
 from ..migrations._running import checked
 from ..paths._choosing import tree_mask
-from ..paths._dotted import Strictness, nearest, tree_paths
+from ..paths._dotted import Strictness, tree_paths
 from ..paths._nodes import nodes_of
 from ..paths._selectors import Where
 from ._files import with_suffix
 from ._migrated import as_file, migration
 from ._named import restacked, static_texts, unstacked
+from ._refusals import (
+    WaysOut,
+    does_not_fit,
+    shapes_of,
+    told_of_names,
+    told_of_renames,
+    told_of_static,
+)
 from ._save_named import SUFFIX
 from ._shardings import placed, shardings_of_rows
 from ._shards import opened
@@ -92,11 +100,12 @@ def load(
 
     **Raises:** `RuntimeError` naming what does not fit, with names that are alike, and for a file
     that is damaged, is none of named arrays, or is of a later version of a class; `ValueError` for
-    arguments that are none of these, and for rules that do not fit, by rule and name; `OSError`
-    from the file system. No code of a file is run.
+    arguments that are none of these, and for rules that do not fit, by rule and name; `TypeError`
+    for a mapping in the place of a path; `OSError` from the file system. No code of a file is run.
     """
     _check("strict", strict, (True, False, "missing", "unexpected"))
     _check("static", static, ("compare", "ignore"))
+    _refuse_arrays(path)
     target, expanded = with_suffix(path, SUFFIX), unstacked(like)
     kind = None if dtype is None else np.dtype(jnp.dtype(dtype))
     rules = checked(migrations, "`migrations` of `load`")
@@ -118,29 +127,19 @@ def load(
     if where is None:
         unexpected = left
         differing = source.differing(static_texts(nodes)) if is_compared else []
-    refused = list(source.faults)
-    if strict in (True, "missing"):
-        refused += told_of_names("lacks", source.missing, "it has", left)
-    if strict in (True, "unexpected"):
-        refused += told_of_names("has also", unexpected, "`like` has", source.missing)
-    if static == "compare":
-        refused += [told_of_static(*it) for it in differing]
+    told = _told_of_names(source, left, unexpected, strict)
+    differing_told = [told_of_static(*it) for it in differing if static == "compare"]
+    refused = [*source.faults, *told, *differing_told]
     if refused:
-        raise does_not_fit(target, refused)
+        ways = WaysOut(bool(told), source.is_castable, bool(differing_told))
+        is_renamed = bool(told) and (moved is None or not texts.versions)
+        hint = _renames(source, own, left, bool(rules)) if is_renamed else ""
+        raise does_not_fit(target, refused, ways, hint)
     tree = restacked(like, jtu.tree_structure(expanded).unflatten(leaves))
     tree = placed(tree, sharding)
     missing = [*source.missing, *source.defaults]
     told_of = source.loaded, missing, unexpected, source.reshaped, source.cast, differing
     return (tree, LoadReport(*map(tuple, told_of))) if report else tree
-
-
-_MOST_TOLD = 12
-_MOST_NAMES = 10
-
-_WAYS_OUT = (
-    '`strict=False` takes what is in both, `cast=True` other dtypes, and `static="ignore"` other '
-    "values of what is no array."
-)
 
 
 def _check(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
@@ -149,27 +148,34 @@ def _check(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
         raise ValueError(message)
 
 
-def does_not_fit(place: object, refused: list[str]) -> RuntimeError:
-    """Give the error that tells of what does not fit."""
-    more = len(refused) - _MOST_TOLD
-    told = " ".join(refused[:_MOST_TOLD]) + (f" There are {more} more such." if more > 0 else "")
-    return RuntimeError(f"`{place}` does not fit `like`. {told} {_WAYS_OUT}")
+def _refuse_arrays(path: object) -> None:
+    if isinstance(path, Mapping):
+        message = (
+            f"`load` reads a file, and `path` is a `{type(path).__name__}`. For arrays by their "
+            "names there are `from_torch(model, arrays, rules=...)`, of `equinox.nn`, where they "
+            "are PyTorch's; `migrate(arrays, rules, like)`, of `equinox.migrations`, which gives "
+            "them other names; and `from_paths(like, arrays)`."
+        )
+        raise TypeError(message)
 
 
-def told_of_names(verb: str, names: list[str], other: str, others: list[str]) -> list[str]:
-    """Tell of names, each with the one of the others that is most like it."""
-    if not names:
-        return []
-    near = [nearest(name, others, most=1) for name in names[:_MOST_NAMES]]
-    pairs = zip(names, near, strict=False)
-    told = [f"`{name}`" + (f" ({other} `{it[0]}`)" if it else "") for name, it in pairs]
-    more = ", ..." if len(names) > _MOST_NAMES else ""
-    return [f"The file {verb} {', '.join(told)}{more}."]
+def _told_of_names(
+    source: Source, left: list[str], unexpected: list[str], strict: Strictness
+) -> list[str]:
+    told: list[str] = []
+    if strict in (True, "missing"):
+        told += told_of_names("lacks", source.missing, "it has", left)
+    if strict in (True, "unexpected"):
+        told += told_of_names("has also", unexpected, "`like` has", source.missing)
+    return told
 
 
-def told_of_static(name: str, saved: str, here: str) -> str:
-    """Tell of what is no array, and differs."""
-    return f"`{name}` is {here} in `like`, and was {saved} when it was saved."
+def _renames(source: Source, own: Mapping[str, Any], left: Sequence[str], has_rules: bool) -> str:
+    missing = shapes_of(own, source.missing)
+    tensors: Mapping[str, Any] = source.reader.header.tensors
+    theirs = shapes_of({name: tensors.get(source.shared.get(name, name)) for name in left}, left)
+    taken = [name for name in source.names() if name in own]
+    return told_of_renames(missing, theirs, taken, has_rules)
 
 
 def load_config(path: str | os.PathLike[str]) -> Any:

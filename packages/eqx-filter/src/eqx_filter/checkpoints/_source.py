@@ -37,7 +37,8 @@ class Source:
     """A file, and by the names of leaves what was found in it.
 
     `may_cast` says whether an array of another dtype than that of `like` is cast; `dtype`, if not
-    None, is that of all inexact ones. `defaults` are the leaves that a rule takes from `like`.
+    None, is that of all inexact ones. `defaults` are the leaves that a rule takes from `like`, and
+    `is_castable` says whether one was refused that could be cast.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Source:
         self.reshaped: list[str] = []
         self.cast: list[str] = []
         self.faults: list[str] = []
+        self.is_castable = False
         self._made: dict[Any, Any] = {}
         self._waiting: list[Waiting] = []
         self._bytes = 0
@@ -151,6 +153,7 @@ class Source:
         dtype = self.dtype if is_told else dtype
         if array.dtype != dtype.newbyteorder("="):
             if not (is_told or self.may_cast):
+                self.is_castable |= array.dtype.kind != "c" or dtype.kind == "c"
                 told = f"of dtype `{dtype}` in `like`, and of `{array.dtype}` in the file"
                 raise Unfit(told)
             if array.dtype.kind == "c" and dtype.kind != "c":

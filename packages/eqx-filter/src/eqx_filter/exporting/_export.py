@@ -9,11 +9,14 @@ from typing import Any, Literal
 import jax
 from jax import export as jax_export
 
+from eqx_pytree import tree_pformat
+
 from ..checkpoints._atomic import replacing
 from ..checkpoints._container import NAMES, write
 from ..checkpoints._files import with_suffix
 from ..checkpoints._host import on_host
 from ..paths import from_paths, tree_paths
+from ..shared._jax import struct_of_aval
 from ..shared._naming import refuse_uncallable
 from ..shared._predicates import is_array
 from ..shared._wrapper import as_tree, inner_tree
@@ -23,7 +26,7 @@ from ._specs import is_spec, structs
 SUFFIX, WEIGHTS = ".export", ".safetensors"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Exported:
     """A program made by `export`: call it, or `save` it.
 
@@ -43,6 +46,19 @@ class Exported:
         args, kwargs = plain((args, kwargs), is_spec)
         first = () if self.weights is None else (dict(self.weights),)
         return self.program.call(*first, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        args, kwargs = _shapes(self.program.in_tree, self.program.in_avals)
+        given = args if self.weights is None else args[1:]
+        told = {
+            "inputs": (*given, kwargs) if kwargs else given,
+            "outputs": _shapes(self.program.out_tree, self.program.out_avals),
+        }
+        texts = [f"{name}={tree_pformat(it, struct_as_array=True)}" for name, it in told.items()]
+        texts.append(f"platforms={tuple(self.program.platforms)}")
+        if self.weights is not None:
+            texts.append(f"bytes_of_weights={sum(x.nbytes for x in self.weights.values())}")
+        return f"{type(self).__name__}({', '.join(texts)})"
 
     def save(self, path: str | os.PathLike[str], *, vjp_order: int = 0) -> Path:
         """Write the program, and beside it the weights if it takes them.
@@ -162,6 +178,10 @@ def _arrays(model: Any) -> dict[str, Any]:
         )
         raise ValueError(message)
     return arrays
+
+
+def _shapes(structure: Any, avals: Sequence[Any]) -> Any:
+    return structure.unflatten([struct_of_aval(it) for it in avals])
 
 
 def _is_output(leaf: Any) -> bool:

@@ -23,7 +23,10 @@ _SHRINKS = {"path": 16, "type": 8, "in": 10, "out": 10}
 
 
 def as_text(summary: "Summary") -> str:
-    """The table in columns, of which none goes beyond 100."""
+    """The table in columns, of which none goes beyond 100.
+
+    A type that tells more than a name, as `Quantised, int8`, stands below its row where it is cut.
+    """
     header = _header(summary)
     lines = [_cells(row, header) for row in summary.rows]
     widths = widths_of(header, [header, *lines], _SHRINKS)
@@ -31,7 +34,9 @@ def as_text(summary: "Summary") -> str:
     told = [line(header), "-" * (sum(widths) + GAP * (len(widths) - 1))]
     for row, cells in zip(summary.rows, lines, strict=True):
         told.append(line(cells))
-        told += [fit(f"    {note}", WIDTH) for note in _notes(row)]
+        is_cut = len(row.type) > widths[header.index("type")]
+        notes = [row.type] * (is_cut and ", " in row.type) + _notes(row)
+        told += [fit(f"    {note}", WIDTH) for note in notes]
     return "\n".join([*told, told[1], *_totals(summary)])
 
 

@@ -1,6 +1,6 @@
 """How what is saved fits the PyTree that it is to become, and how Orbax is to read it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,9 +9,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ..checkpoints._host import NUMBERS
-from ..checkpoints._load_named import does_not_fit, told_of_names, told_of_static
 from ..checkpoints._named import is_array_leaf, number_of, static_texts
-from ..paths._nodes import nodes_of
+from ..checkpoints._refusals import WaysOut, does_not_fit, told_of_names, told_of_static
+from ..checkpoints._versions import versions_of
+from ..paths._nodes import Node, nodes_of
 
 Described = Mapping[str, tuple[tuple[int, ...], Any]]
 """Shapes and dtypes by name."""
@@ -23,6 +24,7 @@ class Fit:
     def __init__(self, args: Any, saved: Described, texts: Mapping[str, Any]) -> None:
         self.args, self.saved, self.texts = args, saved, texts
         self.faults: list[str] = []
+        self.is_castable = False
         self.missing: list[str] = []
         self.found: dict[str, Any] = {}
 
@@ -44,6 +46,7 @@ class Fit:
         elif tuple(own.shape) != shape:
             self.faults.append(f"`{name}` has shape {shape}, and {tuple(own.shape)} in `like`.")
         elif own.dtype != dtype and not self.args.cast:
+            self.is_castable = True
             self.faults.append(f"`{name}` has dtype {dtype}, and {own.dtype} in `like`.")
         elif name in self.texts["empty"]:
             self.found[name] = np.empty(shape, own.dtype)
@@ -65,18 +68,21 @@ class Fit:
 
         **Raises:** `RuntimeError` that names the leaves.
         """
-        args, refused = self.args, list(self.faults)
+        args, names, differing = self.args, list[str](), list[str]()
         left = [name for name in (*self.saved, *self.texts["numbers"]) if name not in own]
+        nodes = nodes_of(args.like)
         if args.strict in (True, "missing"):
-            refused += told_of_names("lacks", self.missing, "it has", left)
+            names += told_of_names("lacks", self.missing, "it has", left)
         if args.strict in (True, "unexpected"):
-            refused += told_of_names("has also", left, "`like` has", self.missing)
+            names += told_of_names("has also", left, "`like` has", self.missing)
         if args.static == "compare":
-            here, there = static_texts(nodes_of(args.like)), self.texts["static"]
+            here, there = static_texts(nodes), self.texts["static"]
             both = [name for name in here if name in there and here[name] != there[name]]
-            refused += [told_of_static(name, there[name], here[name]) for name in both]
+            differing = [told_of_static(name, there[name], here[name]) for name in both]
+        refused = [*self.faults, *names, *differing]
         if refused:
-            raise does_not_fit(directory, refused)
+            ways = WaysOut(bool(names), self.is_castable, bool(differing))
+            raise does_not_fit(directory, refused, ways, _told_of_steps(nodes))
 
     def finished(self, own: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
         """The leaves by name, each as `like` has it."""
@@ -96,6 +102,19 @@ class Fit:
 def is_key_like(leaf: Any) -> bool:
     """Whether the leaf is an array of typed PRNG keys, or stands for one."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _told_of_steps(nodes: Sequence[Node]) -> str:
+    """Tell of the classes whose `__migrations__` are for files of `save` alone."""
+    versions = versions_of(nodes)
+    classes = {type(it.value).__qualname__ for it in nodes if it.path in versions}
+    if not classes:
+        return ""
+    told = ", ".join(f"`{name}`" for name in sorted(classes))
+    return (
+        f" The `__migrations__` of {told} are not applied to what Orbax saved: restore into dicts "
+        "of the old names, `save` these, and `load` that file, for which they are."
+    )
 
 
 def _default() -> Any:

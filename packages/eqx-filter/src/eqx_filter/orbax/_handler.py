@@ -109,7 +109,12 @@ class TreeRestore(ocp.args.CheckpointArgs):
     - `strict`, `static`: as of `load`. Another shape is always refused, another dtype is cast with
         `cast=True` alone.
 
-    What does not fit is a `RuntimeError` that names the leaf.
+    Orbax does not know what was saved as a PyTree, so `args=TreeRestore(like)` is always needed: to
+    restore without it gives no PyTree of that structure. It takes no `migrations`, and those of
+    classes, `__migrations__`, are for files of `save` alone: restore what is of an older structure
+    into a `like` of that, which dicts of the old names are, then `save` and `load` it.
+
+    What does not fit is a `RuntimeError` that names the leaf, and classes with `__migrations__`.
     """
 
     like: Any

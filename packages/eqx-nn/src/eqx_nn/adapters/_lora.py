@@ -132,8 +132,9 @@ def lora(model: Tree, where: Any, rank: int, *, alpha: float | None = None, key:
 
     - `model`: any PyTree.
     - `where`: a selector, or anything that `by` takes, of weights of `Linear`, convolutions,
-        transposed ones and `Embedding`, or of nodes above: all such weights there. A weight that is
-        `Quantised` is not converted (Dettmers et al. 2023, "QLoRA", arXiv:2305.14314).
+        transposed ones and `Embedding`, or of nodes above: all such weights there. Weights of
+        recurrent layers (`RNN`, `LSTM`, `GRU`, their cells, `LRU`) are never among them. A weight
+        that is `Quantised` is not converted (Dettmers et al. 2023, "QLoRA", arXiv:2305.14314).
     - `rank`: of each update, at least 1, and at most what the weight, or a group of it, can have.
     - `alpha`: the update is multiplied by `alpha / rank`; `rank` unless given.
     - `key`: a PRNG key, or `Keys`.

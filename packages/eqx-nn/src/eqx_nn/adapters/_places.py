@@ -25,6 +25,7 @@ Keys = tuple[Any, ...]
 
 LAYERS = (Linear, Conv, ConvTranspose, Embedding)
 _TOLD = "`Linear`, `Conv`, `ConvTranspose` or `Embedding`"
+_UNSUPPORTED = "weights of recurrent layers are not supported"
 _MOST_NEAREST = 5
 
 
@@ -86,13 +87,14 @@ def selected(function: str, model: Any, where: Any) -> list[Place]:
         if is_leaf and not any(_is_at(keys, it) for it in found):
             message = (
                 f"`where={selector!r}` of `{function}` selects `model{jtu.keystr(keys)}`, which "
-                f"{_reason(places, keys)}. {_nearest(places, keys)}"
+                f"{_reason(model, places, keys)}. {_nearest(places, keys)}"
             )
             raise TypeError(message)
     if not found:
+        below = [keys for keys, _ in _recurrent(model) if any(_is_at(keys, it) for it, _ in chosen)]
         message = (
-            f"`where={selector!r}` of `{function}` selects no weight of a {_TOLD}. "
-            f"{_nearest(places, chosen[0][0])}"
+            f"`where={selector!r}` of `{function}` selects no weight of a {_TOLD}"
+            f"{f'; {_UNSUPPORTED}' * bool(below)}. {_nearest(places, chosen[0][0])}"
         )
         raise ValueError(message)
     for place in found.values():
@@ -154,9 +156,21 @@ def _is_at(keys: Keys, other: Keys) -> bool:
     return keys[: len(other)] == other
 
 
-def _reason(places: Sequence[Place], keys: Keys) -> str:
+def _recurrent(model: Any) -> list[tuple[Keys, Any]]:
+    """The cells and other recurrent layers of a model, and their paths."""
+    from ..recurrent import LRU, GRUCell, LSTMCell, RNNCell
+
+    kinds = (LRU, GRUCell, LSTMCell, RNNCell)
+    nodes = jtu.tree_flatten_with_path(model, is_leaf=lambda it: isinstance(it, kinds))[0]
+    return [(keys, node) for keys, node in nodes if isinstance(node, kinds)]
+
+
+def _reason(model: Any, places: Sequence[Place], keys: Keys) -> str:
     place = next((it for it in places if _is_at(keys, it.keys)), None)
     if place is None:
+        for path, layer in _recurrent(model):
+            if _is_at(keys, path):
+                return f"is of a `{type(layer).__name__}`: {_UNSUPPORTED}"
         return f"is no weight of a {_TOLD}"
     if isinstance(place.weight, SharedNode):
         return "is tied by a `Shared` to a weight that is kept in another place: select that"

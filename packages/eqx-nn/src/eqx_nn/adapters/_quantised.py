@@ -111,8 +111,9 @@ def quantise(model: Tree, where: Any, bits: int = 8) -> Tree:
 
     - `model`: any PyTree.
     - `where`: a selector, or anything that `by` takes, of weights of `Linear`, convolutions,
-        transposed ones and `Embedding`, or of nodes above: all such weights there. Of a weight
-        with an update by `lora`, what that is added to.
+        transposed ones and `Embedding`, or of nodes above: all such weights there. Weights of
+        recurrent layers (`RNN`, `LSTM`, `GRU`, their cells, `LRU`) are never among them. Of a
+        weight with an update by `lora`, what that is added to.
     - `bits`: 8, or 4 for `jax.numpy.int4`, of which programs keep two in a byte, and NumPy and
         files one.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
@@ -52,7 +55,8 @@ def from_torch(
     **Arguments:**
 
     - `model`: a model, or the pair `(model, state)` of `make_with_state`, whose state takes
-        running statistics.
+        running statistics. It may be one of `filter_eval_shape`, of which each
+        `jax.ShapeDtypeStruct` becomes an array, but for those of typed PRNG keys.
     - `state_dict`: from names to arrays or tensors.
     - `strict`: whether missing and unexpected names are errors.
     - `rules`: of `equinox.migrations`, by which names and layouts of another project become those
@@ -61,35 +65,39 @@ def from_torch(
     **Returns:** the model with the values, in the dtypes that it had, and a `TorchReport`.
 
     **Raises:** `ValueError` if an entry has another shape than PyTorch gives it, or is complex
-    where the model is real, if values that the model shares differ, and, if `strict`, for missing
-    and unexpected names; the message lists them all; and for a rule that does not fit. `TypeError`
-    naming a weight that has an update by `lora`, or is quantised.
+    where the model is real, if values that the model shares differ, and, if `strict` or where the
+    model has a `jax.ShapeDtypeStruct`, for missing names, and if `strict` for unexpected ones; the
+    message has ten of each kind, with names that are alike; and for a rule that does not fit.
+    `TypeError` naming a weight that has an update by `lora`, or is quantised.
     """
     _refuse_weights("from_torch", model)
-    model_alone, values = _taken_apart(model)
+    model_alone, values = _taken_apart(jax.tree.map(_stand_in, model))
     expected = write(model_alone, values)
     arrays = {name: _as_numpy(name, x) for name, x in state_dict.items()}
-    arrays = migrate(arrays, rules, expected) if rules else arrays
+    is_abstract = any(map(_is_abstract, jax.tree.leaves(model)))
+    like = jax.eval_shape(dict, expected) if is_abstract else expected
+    arrays = migrate(arrays, rules, like) if rules else arrays
     given = {_without_layer(name, expected): x for name, x in arrays.items()}
     missing = tuple(name for name in expected if name not in given)
     unexpected = tuple(name for name in given if name not in expected)
-    problems = [f"`{name}` is missing" for name in missing if strict]
-    problems += [f"`{name}` is unexpected" for name in unexpected if strict]
-    reshaped, entries = [], dict(expected)
+    faults = _named("missing", missing, unexpected) if strict or is_abstract else []
+    faults += _named("unexpected", unexpected, missing) if strict else []
+    reshaped, entries, misfits = [], dict(expected), []
     for name, now in expected.items():
         if name in given:
             value = given[name]
             problem = _problem(value, now)
             if problem:
-                problems.append(f"`{name}` {problem}")
+                misfits.append(f"`{name}` {problem}")
             else:
                 entries[name] = value.reshape(now.shape).astype(now.dtype)
                 reshaped += [name] if value.shape != now.shape else []
-    if problems:
-        raise ValueError(_told(problems, unexpected))
+    if faults or misfits:
+        message = _told(faults, misfits, unexpected)
+        raise ValueError(message + _way_out(faults, is_abstract and bool(missing)))
     model_alone = read(model_alone, entries, values)
     report = TorchReport(missing, unexpected, tuple(reshaped))
-    return _put_together(model, model_alone, values), report
+    return jax.tree.map(_made, model, _put_together(model, model_alone, values)), report
 
 
 def to_torch(model: Any, *, rules: Rule | Sequence[Rule] = ()) -> dict[str, np.ndarray]:
@@ -173,8 +181,52 @@ def _problem(value: np.ndarray, now: np.ndarray) -> str | None:
     return None
 
 
-def _told(problems: list[str], unexpected: tuple[str, ...]) -> str:
-    message = "The state dict does not fit the model: " + "; ".join(problems) + "."
+def _is_abstract(leaf: Any) -> bool:
+    """Whether a leaf stands for an array that a state dict may have."""
+    is_struct = isinstance(leaf, jax.ShapeDtypeStruct)
+    return is_struct and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _stand_in(leaf: Any) -> Any:
+    """An array of zeros that takes no memory, for one that is abstract."""
+    is_abstract = _is_abstract(leaf)
+    return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape) if is_abstract else leaf
+
+
+def _made(leaf: Any, new: Any) -> Any:
+    """A JAX array for what was abstract."""
+    return jnp.asarray(new) if _is_abstract(leaf) else new
+
+
+_MOST_TOLD = 10
+
+
+def _named(what: str, names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """That names are missing or unexpected, with the one of the others that is most like each."""
+    told = []
+    for name in names[:_MOST_TOLD]:
+        near = difflib.get_close_matches(name, others, 1, 0.5)
+        other = "state dict" if what == "missing" else "model"
+        told.append(f"`{name}` is {what}" + (f" (the {other} has `{near[0]}`)" if near else ""))
+    more = len(names) - _MOST_TOLD
+    return [*told, f"{more} more are {what}"] if more > 0 else told
+
+
+def _told(names: list[str], misfits: list[str], unexpected: Sequence[str]) -> str:
+    more = len(misfits) - _MOST_TOLD
+    told = [*names, *misfits[:_MOST_TOLD]] + [f"{more} more do not fit"] * (more > 0)
+    message = "The state dict does not fit the model: " + "; ".join(told) + "."
     if any(name.endswith("running_mean") for name in unexpected):
         message += " Running statistics are in the state: give the pair `(model, state)`."
-    return message + " With `strict=False`, names may be missing or unexpected."
+    return message
+
+
+def _way_out(names: list[str], lacks_values: bool) -> str:
+    if not names:
+        return ""
+    if lacks_values:
+        return (
+            " A `jax.ShapeDtypeStruct` of the model has no values to keep: make the model with "
+            "arrays and pass `strict=False`, or give a `default` in `rules`."
+        )
+    return " With `strict=False`, names may be missing or unexpected."
