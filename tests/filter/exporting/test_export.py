@@ -48,8 +48,9 @@ def elsewhere(folder, code):
         for name in ("eqx_pytree", "eqx_filter", "eqx_nn", "equinox"):
             sys.modules[name] = None
         import jax, numpy as np
+        from jax import export
         x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
-        program = jax.export.deserialize(bytearray(open("model.export", "rb").read()))
+        program = export.deserialize(bytearray(open("model.export", "rb").read()))
     """
     script = textwrap.dedent(block) + textwrap.dedent(code)
     run = subprocess.run(

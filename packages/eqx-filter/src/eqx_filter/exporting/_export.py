@@ -106,7 +106,8 @@ def export(
         export(filter_vmap(model), "float32[batch, 784]").save("model")
 
         # in a process without these packages
-        program = jax.export.deserialize(open("model.export", "rb").read())
+        from jax import export
+        program = export.deserialize(open("model.export", "rb").read())
         y = program.call(x)
 
     **Arguments:**
