@@ -1,5 +1,7 @@
 """Nothing keeps a tracer past its trace: everything passes `jax.checking_leaks()`."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -24,6 +26,7 @@ from eqx_filter import (
 from eqx_filter.debug import backward_nan, store_dce
 from eqx_filter.loops import scan, while_loop
 from eqx_filter.primitives import create_vprim, noinline, nondifferentiable_backward
+from eqx_pytree import Module
 
 from .custom_rules import doubled, product
 
@@ -132,3 +135,63 @@ def test_gradients(name, way):
 def test_gradients_step_by_step(name):
     with jax.checking_leaks():
         jax.grad(summed(SMOOTH[name]))(X)
+
+
+@filter_jit
+def called(fn, x):
+    """A function that outlives each trace, of one that does not."""
+    return fn(x)
+
+
+class Scaled(Module):
+    factor: object
+
+    def __call__(self, x):
+        return self.factor * x
+
+
+def over_a_function(x):
+    def inner(y):
+        return y * x
+
+    def outer(y):
+        return inner(y)
+
+    return outer
+
+
+def over_a_tree(x):
+    held = {"x": x}
+    return lambda y: y * held["x"]
+
+
+CLOSURES = {
+    "over an array": lambda x: lambda y: y * x,
+    "over a function": over_a_function,
+    "over a PyTree": over_a_tree,
+    "a partial": lambda x: functools.partial(lambda x, y: x * y, x),
+    "a method": lambda x: Scaled(x).__call__,
+}
+
+
+@pytest.mark.filterwarnings("ignore:`Scaled.__call__` is a method")
+@pytest.mark.parametrize("kind", CLOSURES)
+def test_a_closure_that_is_passed_to_a_compiled_function(kind):
+    with jax.checking_leaks():
+        jax.jit(lambda x: called(CLOSURES[kind](x), 2 * x))(3.0)
+
+
+def test_a_closure_that_is_passed_twice_is_traced_once():
+    traces = []
+
+    @jax.jit
+    def twice(x):
+        def scaled(y):
+            traces.append(1)
+            return y * x
+
+        return called(scaled, called(scaled, x))
+
+    with jax.checking_leaks():
+        assert twice(2.0) == 8
+    assert traces == [1]

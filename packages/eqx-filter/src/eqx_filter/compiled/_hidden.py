@@ -1,12 +1,14 @@
 """Arrays that a program does not see, since they are inside of what is held static."""
 
 import enum
+import functools
 import itertools
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import jax
 import jax.tree_util as jtu
 import numpy as np
 
@@ -47,6 +49,31 @@ def warn_of_hidden_arrays(
             "(`jax.tree_util.register_dataclass`), or pass the array itself."
         )
         warn_user(message)
+
+
+def holds_tracers(held: Any, depth: int = 4) -> bool:
+    """Whether a function closes over a tracer, or over a function that does."""
+    inside: list[Any]
+    if isinstance(held, functools.partial):
+        inside = [held.func, held.args, held.keywords]
+    elif isinstance(held, types.MethodType):
+        inside = [held.__self__, held.__func__]
+    else:
+        inside = list(map(_content, getattr(held, "__closure__", None) or ()))
+    leaves = itertools.chain.from_iterable(map(jtu.tree_leaves, inside))
+    return any(
+        isinstance(leaf, jax.core.Tracer)
+        or (depth > 0 and callable(leaf) and holds_tracers(leaf, depth - 1))
+        for leaf in leaves
+    )
+
+
+def _content(cell: types.CellType) -> Any:
+    """What a cell of a closure holds; None for one that is not filled yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
 
 
 def _hidden_array(held: Any) -> str | None:

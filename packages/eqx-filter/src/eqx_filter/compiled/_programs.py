@@ -13,6 +13,7 @@ import itertools
 import operator
 import os
 import threading
+import types
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -32,7 +33,7 @@ from ..shared._shardings import lay_out, of_leaves
 from ._binding import Binding
 from ._blame import name_arguments
 from ._donation import begin_quiet, quiet_ends_here, refuse_donated_twice
-from ._hidden import warn_of_hidden_arrays
+from ._hidden import holds_tracers, warn_of_hidden_arrays
 from ._options import Options
 from ._tables import Table, TableByStructure
 
@@ -174,11 +175,13 @@ class Plan:
 
     def _make_program(self, key: Hashable, static: Sequence[Any]) -> "Program":
         with making:
-            program = self.variants.get(key)
+            closure = next(filter(holds_tracers, static), None)
+            kept = self.variants if closure is None else _Passing(closure, self)
+            program = kept.get(key)
             if program is None:
                 warn_of_hidden_arrays(static, self.static_names, self.programs.name)
                 program = Program(self, static)
-                self.variants.keep(key, program)
+                kept.keep(key, program)
         return program
 
     def merge(self, dynamic: Sequence[Any], static: Sequence[Any]) -> Any:
@@ -386,6 +389,28 @@ class Program:
                     f"no such arrays. {way_out}"
                 )
                 raise TypeError(message) from None
+
+
+class _Passing:
+    """Programs of a function that closes over tracers: they live with it, and not beyond its trace.
+
+    They are in the `__dict__` of the function, if it has one.
+    """
+
+    def __init__(self, closure: Any, plan: Plan) -> None:
+        is_method = isinstance(closure, types.MethodType)  # whose `__dict__` is its function's
+        held = {} if is_method else getattr(closure, "__dict__", {})
+        self.programs = held.setdefault(_PASSING, {})
+        self.plan = plan
+
+    def get(self, key: Hashable) -> "Program | None":
+        return self.programs.get((self.plan, key))
+
+    def keep(self, key: Hashable, program: "Program") -> None:
+        self.programs[self.plan, key] = program
+
+
+_PASSING = "__eqx_passing_programs__"
 
 
 def _wait(out: Any) -> None:
