@@ -325,3 +325,24 @@ def test_what_is_refused():
         match = r"`model.layers\[0\].weight` is `Adapted`. Call it before `lora` and `quantise`"
         with pytest.raises(TypeError, match=match):
             function(model)
+
+
+@pytest.mark.parametrize("alpha", [8, np.float64(8), jnp.float32(8)])
+def test_alpha_leaves_dtypes_as_they_are(alpha):
+    layer = nn.Linear(4, 4, dtype=jnp.bfloat16, key=KEY)
+    adapted = nn.lora(layer, "weight", 2, alpha=alpha, key=KEY)
+    assert adapted(jnp.ones(4, jnp.bfloat16)).dtype == jnp.bfloat16
+    assert adapted.weight.lora.scale == 4.0
+
+
+@pytest.mark.parametrize(
+    ("alpha", "error", "told"),
+    [
+        ("3", TypeError, "is a number, or None for `rank`; got '3'"),
+        (1j, TypeError, "got 1j"),
+        (float("nan"), ValueError, "is a finite number; got nan"),
+    ],
+)
+def test_what_is_no_alpha(alpha, error, told):
+    with pytest.raises(error, match=f"`alpha` of `lora` .*{told}"):
+        nn.lora(nn.Linear(4, 4, key=KEY), "weight", 2, alpha=alpha, key=KEY)

@@ -279,3 +279,13 @@ def test_what_is_not_quantised_is_returned():
     match = r"`model.layers\[0\].weight` is `Quantised`. Call it before"
     with pytest.raises(TypeError, match=match):
         nn.to_torch(some)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+def test_the_ends_of_the_range(dtype):
+    most, small = float(jnp.finfo(dtype).max), 2e-5
+    weight = jnp.array([[most] * 4, [small] * 4, [0.0] * 4], dtype)
+    layer = tree_at(lambda it: it.weight, nn.Linear(4, 3, dtype=dtype, key=KEY), weight)
+    found = np.asarray(nn.quantise(layer, "weight").weight.dense(), np.float64)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, np.asarray(weight, np.float64), rtol=0.02)

@@ -151,12 +151,30 @@ def lora(model: Tree, where: Any, rank: int, *, alpha: float | None = None, key:
         message = f"`lora` adds updates of rank 1 or more; got `rank={rank}`."
         raise ValueError(message)
     keys = key if isinstance(key, Keys) else with_key("lora", key, Keys)
-    scale = 1.0 if alpha is None else alpha / size
+    scale = 1.0 if alpha is None else _number(alpha) / size
     news = {place.keys: _adapted(place, size, scale) for place in selected("lora", model, where)}
     drawn = {id(it.lora.a) for it in news.values()}
     uniform = jax.nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
     rules = [(lambda path, node: id(node) in drawn, uniform)]
     return reinit(replaced(model, news), rules, keys)
+
+
+def _number(alpha: Any) -> float:
+    """The factor as a Python number, which leaves dtypes as they are.
+
+    **Raises:** `TypeError` for what is none, `ValueError` for one that is not finite.
+    """
+    try:
+        number = float(alpha)
+    except (TypeError, ValueError, jax.errors.ConcretizationTypeError):
+        number = None
+    if number is None or isinstance(alpha, str):
+        message = f"`alpha` of `lora` is a number, or None for `rank`; got {alpha!r}."
+        raise TypeError(message)
+    if not math.isfinite(number):
+        message = f"`alpha` of `lora` is a finite number; got {alpha!r}."
+        raise ValueError(message)
+    return number
 
 
 def merge_lora(model: Tree) -> Tree:

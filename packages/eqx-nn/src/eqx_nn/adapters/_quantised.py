@@ -172,8 +172,7 @@ def _quantised(weight: Array, front: int, bits: int) -> tuple[Array, Array, Arra
     exact = weight.astype(kind)
     rows = tuple(range(front + 1, weight.ndim))
     largest = jnp.max(jnp.abs(exact), axis=rows, keepdims=True, initial=0)
-    least = jnp.finfo(weight.dtype).tiny
-    scale = jnp.maximum((largest / most).astype(weight.dtype), least)  # never 0, for rows of zeros
+    scale, least = _scales(largest, most, weight.dtype)
     rounded = jnp.round(exact / scale.astype(kind))
     layer = tuple(range(front, weight.ndim))
     whole = jnp.max(largest, axis=layer, keepdims=True, initial=0)
@@ -181,6 +180,15 @@ def _quantised(weight: Array, front: int, bits: int) -> tuple[Array, Array, Arra
     lost = (exact - rounded * scale.astype(kind)) / whole
     error = _norm(lost, layer) / jnp.maximum(_norm(exact / whole, layer), least)
     return rounded.astype(DTYPES[bits]), jnp.squeeze(scale, rows), error
+
+
+def _scales(largest: Array, most: int, dtype: Any) -> tuple[Array, Any]:
+    """The scales in a dtype, and the least that there is: they are never 0, for rows of zeros."""
+    is_half = dtype == jnp.float16  # whose weights come close to both ends of its range
+    least = jnp.finfo(dtype).smallest_subnormal if is_half else jnp.finfo(dtype).tiny
+    scale = jnp.maximum((largest / most).astype(dtype), least)
+    below = scale * jnp.asarray(1 - jnp.finfo(dtype).eps, dtype)
+    return jnp.where(jnp.isfinite(scale * most), scale, below), least
 
 
 def _norm(array: Array, axes: tuple[int, ...]) -> Array:
