@@ -23,10 +23,17 @@ PACKAGES = {
 """Import names and distributions, each after those that it stands on."""
 
 PUBLIC = ["eqx_pytree", "eqx_filter", "eqx_filter.loops", "eqx_filter.primitives"]
-PUBLIC += ["eqx_filter.debug", "eqx_filter.migrations", "eqx_nn", "eqx_nn.testing"]
+PUBLIC += [
+    "eqx_filter.debug",
+    "eqx_filter.migrations",
+    "eqx_filter.orbax",
+    "eqx_nn",
+    "eqx_nn.testing",
+]
 """Where names are imported from; of two such places the first is told."""
 
 FACES = ["equinox", "equinox.nn", "equinox.internal", "equinox.debug", "equinox.migrations"]
+FACES += ["equinox.orbax"]
 """Where they are imported from as well."""
 
 
