@@ -1,0 +1,115 @@
+"""What a program is given, held to what it was exported for: what is no input is a part of it."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+from ..checkpoints._host import is_key
+from ._plain import plain
+from ._specs import is_spec
+
+_KINDS = (bool, int, float, complex)
+
+
+class _Leaf(NamedTuple):
+    name: str
+    value: Any
+
+
+_NONE = _Leaf("", None)
+
+
+class Given:
+    """The arguments that a program was exported for: specs of its inputs, and leaves in it."""
+
+    def __init__(self, args: Any, kwargs: Any) -> None:
+        self.leaves = dict(_leaves(args, kwargs)[0])
+
+    def __call__(self, args: Any, kwargs: Any) -> Any:
+        """The inputs of a call in their plain form, with arrays for numbers.
+
+        **Raises:** `TypeError` for a leaf that is no input and is not the exported one, by its
+        path, and for a number that is none of the dtype of its input.
+        """
+        pairs, structure = _leaves(args, kwargs)
+        found = dict(pairs)
+        for place, leaf in self.leaves.items():
+            if not is_spec(leaf.value):
+                _check_fixed(leaf, found.get(place, _NONE).value)
+        for place, leaf in pairs:
+            if place not in self.leaves and not is_spec(leaf.value):
+                message = (
+                    f"`{leaf.name}` is {leaf.value!r}, and the program was exported without it. "
+                    "Leave it out, or export the function with it."
+                )
+                raise TypeError(message)
+        inputs = [_input(leaf, self.leaves.get(place, _NONE).value) for place, leaf in pairs]
+        return plain(structure.unflatten(inputs), is_spec)
+
+
+def _leaves(args: Any, kwargs: Any) -> tuple[list[tuple[str, _Leaf]], Any]:
+    """The leaves by their places in the plain form, and its structure."""
+    pairs, own = jtu.tree_flatten_with_path((args, kwargs))
+    boxes = [_Box(_Leaf(_name(path), value)) for path, value in pairs]
+    named, structure = jtu.tree_flatten_with_path(plain(own.unflatten(boxes), lambda _: True))
+    return [(jtu.keystr(path), box.leaf) for path, box in named], structure
+
+
+class _Box:
+    """Holds a leaf, since a named tuple is a node."""
+
+    def __init__(self, leaf: _Leaf) -> None:
+        self.leaf = leaf
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    first, *rest = path
+    return ("kwargs" if first.idx else "args") + jtu.keystr(tuple(rest))
+
+
+def _check_fixed(leaf: _Leaf, value: Any) -> None:
+    if not _is_same(leaf.value, value):
+        message = (
+            f"`{leaf.name}` is {leaf.value!r} in the program, which has it inside; got {value!r}. "
+            "Export the function again with this one, or with an array in its place."
+        )
+        raise TypeError(message)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    try:
+        return repr(one) == repr(other) if type(one) in (float, complex) else bool(one == other)
+    except (TypeError, ValueError):  # of what has no truth
+        return False
+
+
+def _input(leaf: _Leaf, spec: Any) -> Any:
+    """The leaf, or for a number that is given for an array one of its dtype.
+
+    **Raises:** `TypeError` for one that has no place in it.
+    """
+    value = leaf.value
+    if type(value) not in _KINDS or not is_spec(spec) or is_key(spec):
+        return value
+    dtype = spec.dtype
+    kinds = [jax.numpy.bool_, jax.numpy.integer, jax.numpy.floating, jax.numpy.complexfloating]
+    rank = next(i for i, kind in enumerate(kinds) if jax.dtypes.issubdtype(dtype, kind))
+    try:
+        fits = _KINDS.index(type(value)) <= rank
+        array = np.asarray(value).astype(dtype) if fits else None
+        fits = fits and (rank != 1 or int(array) == value)
+    except OverflowError:
+        fits = False
+    if not fits:
+        message = (
+            f"`{leaf.name}` is an array of dtype {dtype} in the program, in which {value!r} has no "
+            "place. Pass an array of that dtype."
+        )
+        raise TypeError(message)
+    return array
