@@ -37,6 +37,13 @@ class Pair(Module):
     second: object
 
 
+class Odd(Module):
+    __metadata__: jax.Array
+
+    def __call__(self, x):
+        return x
+
+
 MODEL = Affine(jax.random.normal(KEY, (4, 3)), jnp.ones(4), jnp.tanh)
 EXPECTED = jax.vmap(MODEL)(X)
 
@@ -242,6 +249,11 @@ class TestRefused:
                 lambda: export(jax.vmap(MODEL), X, weights="beside"),
                 ValueError,
                 "no arrays in `fn` .* callable PyTree",
+            ),
+            (
+                lambda: export(Odd(X), X, weights="beside"),
+                RuntimeError,
+                "`tree.__metadata__` cannot be saved: the texts of a file",
             ),
             (
                 lambda: export(

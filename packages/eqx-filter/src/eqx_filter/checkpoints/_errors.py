@@ -49,5 +49,18 @@ def naming(tree: str, path: tuple[Any, ...], act: str) -> Iterator[None]:
         raise TreePathError(message) from error
 
 
+@contextmanager
+def naming_saved(name: str) -> Iterator[None]:
+    """Name the leaf of a PyTree by its dotted path in what is raised as it is saved."""
+    try:
+        yield
+    except Exception as error:
+        is_told = isinstance(error, LeafError)
+        why = f"{error}" if is_told else f"{type(error).__name__}: {error}"
+        place = f"tree.{name}" if name else "tree"
+        message = f"`{place}` cannot be saved: {why.removesuffix('.')}."
+        raise TreePathError(message) from (None if is_told else error)
+
+
 def _place(tree: str, path: tuple[Any, ...]) -> str:
     return f"`{tree}{jtu.keystr(path)}`"

@@ -129,7 +129,9 @@ class Source:
         if "key" in kind or (not is_numpy and is_key(like)):
             with refusing_damage(self.reader.path, at, kind):
                 made = _keys(kind.get("key"), found, like)
-            made = made if sharding is None else jax.device_put(made, sharding)
+            if sharding is not None:
+                check_fits_sharding(made.shape, sharding)
+                made = jax.device_put(made, sharding)
         else:
             if "dtype" in kind:
                 with refusing_damage(self.reader.path, at, kind):
@@ -193,16 +195,26 @@ def _placed(array: np.ndarray, dtype: np.dtype, like: Any, sharding: Any) -> Any
         raise Unfit(told)
     if sharding is None:
         return array
+    check_fits_sharding(array.shape, sharding)
     made = jax.make_array_from_callback(array.shape, sharding, lambda index: np.array(array[index]))
     return jax.block_until_ready(made)
 
 
+def check_fits_sharding(shape: tuple[int, ...], sharding: Any) -> None:
+    """Refuse an array that a sharding does not divide evenly, or that has too few axes for it."""
+    try:
+        sharding.shard_shape(shape)
+    except ValueError as error:
+        told = f"of shape {shape}, which its `sharding` does not fit: {error}"
+        raise Unfit(told.removesuffix(".")) from None
+
+
 def _keys(impl: str | None, data: np.ndarray, like: Any) -> jax.Array:
-    wanted = _impl_of(like)
-    if impl is None or impl != wanted or data.shape[: len(like.shape)] != like.shape:
+    wanted, shape_of_data = key_form(like)
+    if impl is None or impl != wanted or data.shape != shape_of_data:
         in_like = f"keys of `{wanted}`" if wanted else f"of dtype `{like.dtype}`"
         in_file = f"keys of `{impl}`" if impl else f"of dtype `{data.dtype}`"
-        shape = data.shape[: len(like.shape)]
+        shape = data.shape[:-1] if impl else data.shape
         told = (
             f"{in_like}, of shape {like.shape}, in `like`, and {in_file}, of {shape}, in the file"
         )
@@ -210,15 +222,15 @@ def _keys(impl: str | None, data: np.ndarray, like: Any) -> jax.Array:
     return jax.random.wrap_key_data(jnp.array(data), impl=impl)
 
 
-def _impl_of(like: Any) -> str | None:
-    """The name of what keys are made with; None for other arrays."""
+def key_form(like: Any) -> tuple[str | None, tuple[int, ...]]:
+    """The name of what keys are made with, and the shape of their data; None for other arrays."""
     if isinstance(like, (np.ndarray, np.generic)) or not is_key(like):
-        return None
+        return None, like.shape
     found: list[str] = []
 
     def tell(keys: jax.Array) -> jax.Array:
         found.append(str(jax.random.key_impl(keys)))
         return jax.random.key_data(keys)
 
-    jax.eval_shape(tell, jax.ShapeDtypeStruct(like.shape, like.dtype))
-    return found[0]
+    data = jax.eval_shape(tell, jax.ShapeDtypeStruct(like.shape, like.dtype))
+    return found[0], data.shape

@@ -11,8 +11,10 @@ from jax import export as jax_export
 
 from ..checkpoints._atomic import replacing
 from ..checkpoints._container import NAMES, write
+from ..checkpoints._errors import naming_saved
 from ..checkpoints._files import with_suffix
 from ..checkpoints._host import on_host
+from ..checkpoints._named import check_name
 from ..paths import from_paths, tree_paths
 from ..shared._naming import refuse_uncallable
 from ..shared._predicates import is_array
@@ -167,6 +169,8 @@ def _arrays(model: Any) -> dict[str, Any]:
     """The arrays of a model by their paths."""
     arrays = {name: leaf for name, leaf in tree_paths(model).items() if is_array(leaf)}
     for name, array in arrays.items():
+        with naming_saved(name):
+            check_name(name)
         if array.dtype not in NAMES:
             message = (
                 f"`{name}` has the dtype {array.dtype}, which a file beside the program cannot "
