@@ -99,6 +99,10 @@ class TestStack:
         [
             ({"m.0.w": W, "m.2.w": W}, r"`m\.w` is of numbers from 0 on without a gap; got 0, 2"),
             ({"m.0.w": W, "m.a.w": W}, r"without a gap; got 0, a"),
+            (
+                {"m.0.w": W, "m.1.w": W, "m.0.b": V},
+                r"`m\.0\.b` of the arrays: `m\.b` is of 1, and others of its node are of 2",
+            ),
             ({"m.0.w": W, "m.1.w": V}, r"`m\.1\.w` .*: it has the shape \(6,\), and `m\.0\.w` has"),
         ],
     )

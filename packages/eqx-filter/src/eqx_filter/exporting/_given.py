@@ -2,15 +2,12 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.tree_util as jtu
-import numpy as np
 
-from ..checkpoints._host import is_key
+from ..checkpoints._host import NUMBERS, is_key
+from ..shared._numbers import as_dtype
 from ._plain import plain
 from ._specs import is_spec
-
-_KINDS = (bool, int, float, complex)
 
 
 class _Leaf(NamedTuple):
@@ -95,21 +92,13 @@ def _input(leaf: _Leaf, spec: Any) -> Any:
     **Raises:** `TypeError` for one that has no place in it.
     """
     value = leaf.value
-    if type(value) not in _KINDS or not is_spec(spec) or is_key(spec):
+    if type(value) not in NUMBERS or not is_spec(spec) or is_key(spec):
         return value
-    dtype = spec.dtype
-    kinds = [jax.numpy.bool_, jax.numpy.integer, jax.numpy.floating, jax.numpy.complexfloating]
-    rank = next(i for i, kind in enumerate(kinds) if jax.dtypes.issubdtype(dtype, kind))
-    try:
-        fits = _KINDS.index(type(value)) <= rank
-        array = np.asarray(value).astype(dtype) if fits else None
-        fits = fits and (rank != 1 or int(array) == value)
-    except OverflowError:
-        fits = False
-    if not fits:
+    array = as_dtype(value, spec.dtype)
+    if array is None:
         message = (
-            f"`{leaf.name}` is an array of dtype {dtype} in the program, in which {value!r} has no "
-            "place. Pass an array of that dtype."
+            f"`{leaf.name}` is an array of dtype {spec.dtype} in the program, in which {value!r} "
+            "has no place. Pass an array of that dtype."
         )
         raise TypeError(message)
     return array

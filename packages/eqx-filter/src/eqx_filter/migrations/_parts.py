@@ -116,14 +116,25 @@ class Stack(Renaming):
         """As of `Rule`."""
         new = Stars(self.new)
         rows: dict[str, dict[str, str]] = {}
+        arrays: dict[tuple[str, ...], dict[str, Sequence[str]]] = {}
         for it in found_by(self, self.old, entries, place, optional=self.optional):
-            whole = new.name(Match(it.match.stars[:-1], it.match.rest))
-            rows.setdefault(whole, {})[it.match.stars[-1]] = it.name
+            *outer, number = it.match.stars
+            whole = new.name(Match(tuple(outer), it.match.rest))
+            row = rows.setdefault(whole, {})
+            row[number] = it.name
+            if it.entry.kind not in ("text", "version"):
+                arrays.setdefault(tuple(outer), {})[whole] = row
         for whole, row in rows.items():
             if {*row} != {*map(str, range(len(row)))}:
                 name = next(iter(row.values()))
                 why = f"`{whole}` is of numbers from 0 on without a gap; got {', '.join(row)}"
                 raise refused(self, name, place, why)
+        for of_node in arrays.values():
+            count = max(map(len, of_node.values()))
+            for whole, row in of_node.items():
+                if len(row) < count:
+                    why = f"`{whole}` is of {len(row)}, and others of its node are of {count}"
+                    raise refused(self, rows[whole][str(len(row) - 1)], place, why)
         groups = [(whole, [row[str(i)] for i in range(len(row))]) for whole, row in rows.items()]
         return _together(self, entries, groups, place, self._whole)
 

@@ -26,10 +26,13 @@ class Match(NamedTuple):
 class Stars:
     """A pattern.
 
-    **Raises:** `ValueError` for a text that is none.
+    **Raises:** `ValueError` for a text that is none, `TypeError` for what is no text.
     """
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            message = f"A pattern of a rule is a text, such as `layers.*.weight`; got {text!r}."
+            raise TypeError(message)
         self.text = text
         self._words = [_words(part) for part in Pattern(text).parts]
         self.stars = tuple(it for words in self._words for it in words if it.startswith("*"))
