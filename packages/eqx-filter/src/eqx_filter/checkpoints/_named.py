@@ -61,12 +61,9 @@ def named(tree: Any, *, own: bool = False) -> Named:
 
 
 def _take(found: Named, name: str, leaf: Any, first: dict[int, str], *, own: bool) -> None:
-    if isinstance(leaf, jax.ShapeDtypeStruct):
-        message = "it is a `jax.ShapeDtypeStruct`, and has no values"
-        raise LeafError(message)
     if type(leaf) in NUMBERS:
         found.numbers[name] = type(leaf).__name__, repr(leaf)
-    elif is_array_leaf(leaf):
+    elif is_array_leaf(leaf) or isinstance(leaf, jax.ShapeDtypeStruct):
         if first.setdefault(id(leaf), name) != name:
             found.shared[name] = first[id(leaf)]
             return
@@ -99,6 +96,9 @@ def is_array_leaf(leaf: Any) -> bool:
 def encoded(leaf: Any) -> tuple[np.ndarray, dict[str, str]]:
     """An array of a dtype that safetensors has, and what the leaf is, where that does not tell."""
     kind: dict[str, str] = {}
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        message = "it is a `jax.ShapeDtypeStruct`, and has no values"
+        raise LeafError(message)
     if isinstance(leaf, jax.Array) and is_key(leaf):
         kind["key"] = str(jax.random.key_impl(leaf))
     elif isinstance(leaf, (np.ndarray, np.generic)):
