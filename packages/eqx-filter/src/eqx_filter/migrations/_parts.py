@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._entries import Derived, Entries, Entry
+from ._entries import Derived, Entries, Entry, Kept
 from ._rule import Found, Place, Renaming, Rule, found_by, gathered, refused
 from ._stars import Match, Stars
 
@@ -44,7 +44,7 @@ class Split(Rule):
 
     def _parts(self, name: str, entry: Entry, place: Place) -> list[Entry]:
         count = len(self.new)
-        known = entry.known()
+        known = _kept(entry, count)
         shape = known.shape or ()
         if not -len(shape) <= self.axis < len(shape):
             why = f"it has the shape {shape}, and no axis {self.axis}"
@@ -167,8 +167,9 @@ class Unstack(Renaming):
         for it in found:
             if not _is_array(self, it.name, it.entry, place):
                 continue
-            entry = known[it.name] = it.entry.known()
+            entry = it.entry.known()
             count = entry.shape[0] if entry.shape else None
+            known[it.name] = _kept(entry, count or 0)
             if count is None or counts.setdefault(it.match.stars, count) != count:
                 others = counts.get(it.match.stars)
                 told = "" if others is None else f", and others of its node have {others} first"
@@ -188,6 +189,12 @@ class Unstack(Renaming):
     def reverse(self) -> Rule:
         """As of `Rule`."""
         return Stack(self.new, self.old, optional=self.optional)
+
+
+def _kept(entry: Entry, parts: int) -> Entry:
+    """The entry of an array that is to be read once for so many parts."""
+    known = entry.known()
+    return replace(known, value=Kept(known.value, parts))
 
 
 def _is_array(rule: Rule, name: str, entry: Entry, place: Place) -> bool:
