@@ -194,6 +194,18 @@ class TestGiven:
         with pytest.raises(TypeError, match=r"`args\[0\]\.second` is <.*tanh.*got <.*sin"):
             exported(Pair(X, jnp.sin))
 
+    def test_a_static_field_by_its_path(self):
+        exported = export(lambda it: it.weight, Affine(X, X, abs))
+        np.testing.assert_array_equal(exported(Affine(X, X, abs)), X)
+        with pytest.raises(TypeError, match=r"`args\.0\.name` is 'affine' in the .*; got 'other'"):
+            exported(Affine(X, X, abs, "other"))
+
+    def test_plain_containers_stand_for_nodes_if_they_have_the_leaves(self):
+        exported = export(lambda pair: pair.first, Pair(X, 2))
+        np.testing.assert_array_equal(exported({"first": X, "second": 2}), X)
+        with pytest.raises(TypeError, match=r"`args\[0\]\.second` is 2 in the program.* got None"):
+            exported({"first": X, "second": None})
+
     def test_a_leaf_that_is_nan_is_the_same_one(self):
         exported = export(lambda x, fill: x + fill, X, float("nan"))
         assert np.isnan(exported(X, float("nan"))).all()

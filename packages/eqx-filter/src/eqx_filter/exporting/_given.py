@@ -1,10 +1,13 @@
 """What a program is given, held to what it was exported for: what is no input is a part of it."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.tree_util as jtu
 
 from ..checkpoints._host import NUMBERS, is_key
+from ..checkpoints._named import static_texts
+from ..paths._nodes import nodes_of
 from ..shared._numbers import as_dtype
 from ._plain import plain
 from ._specs import is_spec
@@ -23,15 +26,20 @@ class Given:
 
     def __init__(self, args: Any, kwargs: Any) -> None:
         self.leaves = dict(_leaves(args, kwargs)[0])
+        self.structure = jtu.tree_structure((args, kwargs))
+        self.static = _static(args, kwargs)
 
     def __call__(self, args: Any, kwargs: Any) -> Any:
         """The inputs of a call in their plain form, with arrays for numbers.
 
         **Raises:** `TypeError` for a leaf that is no input and is not the exported one, by its
-        path, and for a number that is none of the dtype of its input.
+        path, for another text of a static field, and for a number that has no place in the dtype of
+        its input.
         """
         pairs, structure = _leaves(args, kwargs)
         found = dict(pairs)
+        if not self._has_structure(args, kwargs):
+            self._check_static(_static(args, kwargs))
         for place, leaf in self.leaves.items():
             if not is_spec(leaf.value):
                 _check_fixed(leaf, found.get(place, _NONE).value)
@@ -44,6 +52,26 @@ class Given:
                 raise TypeError(message)
         inputs = [_input(leaf, self.leaves.get(place, _NONE).value) for place, leaf in pairs]
         return plain(structure.unflatten(inputs), is_spec)
+
+    def _has_structure(self, args: Any, kwargs: Any) -> bool:
+        try:
+            return bool(jtu.tree_structure((args, kwargs)) == self.structure)
+        except Exception:  # what the nodes hold, beside their children, cannot be compared
+            return False
+
+    def _check_static(self, texts: Mapping[str, str]) -> None:
+        for path, text in texts.items():
+            if self.static.get(path, text) != text:
+                message = (
+                    f"`{path}` is {self.static[path]} in the program, which has it inside; got "
+                    f"{text}. Export the function again with this one."
+                )
+                raise TypeError(message)
+
+
+def _static(args: Any, kwargs: Any) -> dict[str, str]:
+    """Texts of static fields, and of what is no array, by dotted paths."""
+    return static_texts(nodes_of({"args": args, "kwargs": kwargs}))
 
 
 def _leaves(args: Any, kwargs: Any) -> tuple[list[tuple[str, _Leaf]], Any]:
