@@ -363,8 +363,17 @@ class TestNamesAndDtypesWithoutAPlace:
         ("tree", "told"),
         [
             ({"__metadata__": jnp.ones(2)}, "`tree.__metadata__` cannot be saved: the texts of a"),
-            ({"a": {"b\ud800": jnp.ones(2)}}, "`tree.a.b\ud800` cannot be saved: its name has no"),
-            ({"a": np.ones(2, np.clongdouble)}, "^`tree.a` cannot be saved: its dtype is `complex"),
+            (
+                {"a": {"b\ud800": jnp.ones(2)}},
+                r"`tree\.a\.b\\ud800` cannot be saved: its name has no",
+            ),
+            pytest.param(
+                {"a": np.ones(2, np.clongdouble)},
+                "^`tree.a` cannot be saved: its dtype is `complex",
+                marks=pytest.mark.skipif(
+                    np.dtype(np.clongdouble) == np.complex128, reason="it is no longer here"
+                ),
+            ),
             ([jax.ShapeDtypeStruct((), "f4")], r"^`tree.0` cannot be saved: it is a `jax.ShapeD"),
             (np.array("text"), "^`tree` cannot be saved: its dtype is `<U4`"),
         ],

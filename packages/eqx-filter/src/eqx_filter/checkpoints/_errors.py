@@ -57,7 +57,8 @@ def naming_saved(name: str) -> Iterator[None]:
     except Exception as error:
         is_told = isinstance(error, LeafError)
         why = f"{error}" if is_told else f"{type(error).__name__}: {error}"
-        place = f"tree.{name}" if name else "tree"
+        printable = name.encode("utf-8", "backslashreplace").decode()
+        place = f"tree.{printable}" if name else "tree"
         message = f"`{place}` cannot be saved: {why.removesuffix('.')}."
         raise TreePathError(message) from (None if is_told else error)
 
