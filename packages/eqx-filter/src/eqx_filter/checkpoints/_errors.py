@@ -55,12 +55,15 @@ def naming_saved(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        is_told = isinstance(error, LeafError)
-        why = f"{error}" if is_told else f"{type(error).__name__}: {error}"
-        printable = name.encode("utf-8", "backslashreplace").decode()
-        place = f"tree.{printable}" if name else "tree"
-        message = f"`{place}` cannot be saved: {why.removesuffix('.')}."
-        raise TreePathError(message) from (None if is_told else error)
+        raise not_saved(name, error) from error
+
+
+def not_saved(name: str, error: Exception) -> TreePathError:
+    """Give the error that names a leaf by its dotted path."""
+    why = f"{error}" if isinstance(error, LeafError) else f"{type(error).__name__}: {error}"
+    printable = name.encode("utf-8", "backslashreplace").decode()
+    place = f"tree.{printable}" if name else "tree"
+    return TreePathError(f"`{place}` cannot be saved: {why.removesuffix('.')}.")
 
 
 def _place(tree: str, path: tuple[Any, ...]) -> str:

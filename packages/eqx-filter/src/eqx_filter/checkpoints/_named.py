@@ -19,7 +19,7 @@ import numpy as np
 from ..paths._dotted import tree_paths
 from ..paths._nodes import Node, nodes_of
 from ._container import METADATA, NAMES
-from ._errors import LeafError, naming_saved
+from ._errors import LeafError, not_saved
 from ._host import NUMBERS, is_key, is_lent, on_host
 from ._versions import versions_of
 
@@ -54,9 +54,12 @@ def named(tree: Any, *, own: bool = False) -> Named:
     nodes = nodes_of(tree)
     found = Named({}, {}, {}, {}, static_texts(nodes), versions_of(nodes))
     first: dict[int, str] = {}
-    for name, leaf in tree_paths(tree).items():
-        with naming_saved(name):
+    leaves, name = tree_paths(tree), ""
+    try:
+        for name, leaf in leaves.items():
             _take(found, name, leaf, first, own=own)
+    except Exception as error:
+        raise not_saved(name, error) from error
     return found
 
 
