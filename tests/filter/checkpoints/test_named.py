@@ -356,3 +356,59 @@ def test_stacked_layers_have_the_names_of_a_tuple(tmp_path):
     assert tree_equal(load(tmp_path / "x", layers), layers)
     save(tmp_path / "x", layers)
     assert tree_equal(load(tmp_path / "x", stack), stack)
+
+
+class TestNamesAndDtypesWithoutAPlace:
+    @pytest.mark.parametrize(
+        ("tree", "told"),
+        [
+            ({"__metadata__": jnp.ones(2)}, "`tree.__metadata__` cannot be saved: the texts of a"),
+            (
+                {"a": {"b\ud800": jnp.ones(2)}},
+                r"`tree\.a\.b\\ud800` cannot be saved: its name has no",
+            ),
+            pytest.param(
+                {"a": np.ones(2, np.clongdouble)},
+                "^`tree.a` cannot be saved: its dtype is `complex",
+                marks=pytest.mark.skipif(
+                    np.dtype(np.clongdouble) == np.complex128, reason="it is no longer here"
+                ),
+            ),
+            ([jax.ShapeDtypeStruct((), "f4")], r"^`tree.0` cannot be saved: it is a `jax.ShapeD"),
+            (np.array("text"), "^`tree` cannot be saved: its dtype is `<U4`"),
+        ],
+    )
+    def test_are_told_by_path_and_nothing_is_written(self, tmp_path, tree, told):
+        with pytest.raises(RuntimeError, match=told):
+            save(tmp_path / "it", tree)
+        assert not [*tmp_path.iterdir()]
+
+    def test_the_name_may_be_that_of_a_number_or_deeper(self, tmp_path):
+        tree = {"__metadata__": 3, "a": {"__metadata__": np.ones(2)}}
+        save(tmp_path / "it", tree)
+        assert tree_equal(load(tmp_path / "it", tree), tree)
+
+    def test_metadata_are_utf8(self, tmp_path):
+        with pytest.raises(ValueError, match=r"`metadata` of `save` has 'a': .*, of no UTF-8"):
+            save(tmp_path / "it", {}, metadata={"a": "\ud800"})
+
+
+class TestShapesOfKeys:
+    @pytest.mark.parametrize(("saved", "like"), [((3,), ()), ((2, 3), (2,)), ((), (2,))])
+    def test_must_be_equal(self, tmp_path, saved, like):
+        save(tmp_path / "it", {"k": jax.random.split(KEY, saved)})
+        in_like = {"k": jax.random.split(KEY, like)}
+        told = f"`k` is keys .*, of shape {like}, in `like`, and keys .*, of {saved},"
+        told = told.replace("(", "[(]").replace(")", "[)]")
+        with pytest.raises(RuntimeError, match=told):
+            load(tmp_path / "it", in_like)
+
+
+@pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
+def test_an_array_that_its_sharding_does_not_divide_is_named(tmp_path):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]), "x")
+    tree = {"a": jnp.ones(8), "b": jnp.ones(6), "k": jax.random.split(KEY, 3)}
+    save(tmp_path / "it", tree)
+    told = r"`b` is of shape \(6,\), which its `sharding` does not fit.*`k` is of shape \(3,\)"
+    with pytest.raises(RuntimeError, match=told):
+        load(tmp_path / "it", tree, sharding=NamedSharding(mesh, PartitionSpec("x")))

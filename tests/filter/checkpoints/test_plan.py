@@ -117,3 +117,38 @@ def test_rules_raise_as_they_do_in_load(path):
         migration_plan(path, like(), drop("none"))
     with pytest.raises(TypeError, match=r"`migrations` of `migration_plan` has rules, .* got 3"):
         migration_plan(path, like(), 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "leaf", "told"),
+    [
+        ("n", 3.0, "int in the file"),
+        ("n", True, "int in the file"),
+        ("key", jax.random.key(0, impl="rbg"), "keys of `rbg`, of shape (), in `like`, and keys"),
+        ("key", jax.random.split(jax.random.key(0)), "keys of `threefry2x32`, of shape (2,), in"),
+        ("key", jnp.ones(2, jnp.uint32), "of dtype `uint32`, of shape (2,), in `like`, and keys"),
+        ("act", jnp.cos, "sin in the file"),
+    ],
+)
+def test_what_load_refuses_does_not_fit(path, name, leaf, told):
+    other = like(**{name: leaf})
+    plan = migration_plan(path, other, RULES)
+    assert not plan.fits
+    [row] = [row for row in plan.rows if row.name == name]
+    assert row.note.startswith(told)
+    with pytest.raises(RuntimeError, match=f"`{name}` is"):
+        load(path, other, migrations=RULES)
+
+
+def test_64_bits_need_their_switch(tmp_path):
+    save(tmp_path / "it", {"w": np.ones(2)})
+    other = {"w": jax.ShapeDtypeStruct((2,), np.float64)}
+    [row] = migration_plan(tmp_path / "it", other).rows
+    assert "`jax_enable_x64` must be switched on" in row.note
+    assert migration_plan(tmp_path / "it", {"w": np.ones(2)}).fits
+
+
+def test_a_default_function_of_another_shape_does_not_fit(path):
+    rules = [*RULES[:3], default("scale", lambda it: np.ones(3, np.float32))]
+    plan = migration_plan(path, like(), rules)
+    assert [row.note for row in plan.rows if row.name == "scale"] == ["float32[3] in the file"]

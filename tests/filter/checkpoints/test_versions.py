@@ -185,3 +185,19 @@ class TestRefusals:
 
         with pytest.raises(TypeError, match=told):
             save(path, Bad(V))
+
+
+def test_each_node_looks_at_the_names_below_it_alone(path, monkeypatch):
+    seen = []
+
+    class Counting(type(NewLayer.__migrations__[0])):
+        def apply(self, entries, place):
+            seen.append((len(entries), len(place.like)))
+            return super().apply(entries, place)
+
+    rule = Counting("weight", "kernel")
+    monkeypatch.setattr(MiddleLayer, "__migrations__", (rule,))
+    like = [MiddleLayer(W, V)] * 9
+    save(path, [Layer(W, V)] * 9)
+    assert tree_equal(load(path, like), like)
+    assert seen == [(2, 2)] * 9

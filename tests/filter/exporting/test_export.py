@@ -37,6 +37,13 @@ class Pair(Module):
     second: object
 
 
+class Odd(Module):
+    __metadata__: jax.Array
+
+    def __call__(self, x):
+        return x
+
+
 MODEL = Affine(jax.random.normal(KEY, (4, 3)), jnp.ones(4), jnp.tanh)
 EXPECTED = jax.vmap(MODEL)(X)
 
@@ -162,6 +169,78 @@ class TestHere:
         assert export(MODEL, X[0]).program.fun_name == "Affine"
 
 
+class TestGiven:
+    """What is no input is a part of the program, and none other is taken for it."""
+
+    @pytest.mark.parametrize(
+        ("args", "kwargs", "told"),
+        [
+            ((X, 3.0), {"mode": "a"}, r"`args\[1\]` is 2.0 in the program.*got 3.0"),
+            ((X, 2), {"mode": "a"}, r"`args\[1\]` is 2.0 in the program.*got 2\."),
+            ((X, None), {"mode": "a"}, r"`args\[1\]` is 2.0 in the program.*got None"),
+            ((X, np.float32(2)), {"mode": "a"}, r"`args\[1\]` is 2.0 in the program"),
+            ((X, 2.0), {"mode": "b"}, r"`kwargs\['mode'\]` is 'a' in the program.*got 'b'"),
+            ((X, 2.0), {"mode": "a", "more": 1}, r"`kwargs\['more'\]` is 1, .* exported without"),
+        ],
+    )
+    def test_another_leaf_is_refused(self, args, kwargs, told):
+        exported = export(lambda x, scale, mode: x * scale, X, 2.0, mode="a")
+        np.testing.assert_array_equal(exported(X, 2.0, mode="a"), 2 * X)
+        with pytest.raises(TypeError, match=told):
+            exported(*args, **kwargs)
+
+    def test_a_leaf_of_a_module_by_its_own_path(self):
+        exported = export(lambda pair: pair.first, Pair(X, jnp.tanh))
+        np.testing.assert_array_equal(exported(Pair(X, jnp.tanh)), X)
+        with pytest.raises(TypeError, match=r"`args\[0\]\.second` is <.*tanh.*got <.*sin"):
+            exported(Pair(X, jnp.sin))
+
+    def test_a_static_field_by_its_path(self):
+        exported = export(lambda it: it.weight, Affine(X, X, abs))
+        np.testing.assert_array_equal(exported(Affine(X, X, abs)), X)
+        with pytest.raises(TypeError, match=r"`args\.0\.name` is 'affine' in the .*; got 'other'"):
+            exported(Affine(X, X, abs, "other"))
+
+    def test_plain_containers_stand_for_nodes_if_they_have_the_leaves(self):
+        exported = export(lambda pair: pair.first, Pair(X, 2))
+        np.testing.assert_array_equal(exported({"first": X, "second": 2}), X)
+        with pytest.raises(TypeError, match=r"`args\[0\]\.second` is 2 in the program.* got None"):
+            exported({"first": X, "second": None})
+
+    def test_a_leaf_that_is_nan_is_the_same_one(self):
+        exported = export(lambda x, fill: x + fill, X, float("nan"))
+        assert np.isnan(exported(X, float("nan"))).all()
+
+    def test_a_number_is_an_array_of_the_dtype_of_its_input(self):
+        exported = export(lambda x, n, is_on: (x, n, is_on), "f32[]", "i8[]", "bool[]")
+        found = exported(1, 3, True)
+        assert [it.dtype.name for it in found] == ["float32", "int8", "bool"]
+        assert found == (1.0, 3, True)
+
+    @pytest.mark.parametrize("value", [300, 1.0, 2**70])
+    def test_a_number_without_a_place_there(self, value):
+        exported = export(lambda n: n, "i8[]")
+        with pytest.raises(
+            TypeError, match=r"`args\[0\]` is an array of dtype int8 in the program"
+        ):
+            exported(value)
+
+    def test_self_is_the_name_of_no_argument(self):
+        exported = export(lambda x: x, X)
+        with pytest.raises(TypeError, match=r"`kwargs\['self'\]` is 1, .* exported without"):
+            exported(X, self=1)
+
+
+class TestSaved:
+    def test_a_dot_in_the_name_is_no_suffix(self, tmp_path):
+        for name in ("net-0.1", "net-0.2", "net.export"):
+            exported = export(Affine(jnp.ones((4, 3)), jnp.ones(4), abs), X[0], weights="beside")
+            exported.save(tmp_path / name)
+        stems = ("net", "net-0.1", "net-0.2")
+        names = {f"{it}{end}" for it in stems for end in (".export", ".safetensors")}
+        assert {it.name for it in tmp_path.iterdir()} == names
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("make", "error", "message"),
@@ -173,11 +252,21 @@ class TestRefused:
                 '"inside" or "beside"; got \'out\'',
             ),
             (lambda: export(MODEL, "float33[3]"), ValueError, r"`float33\[3\]` tells of no array"),
+            (
+                lambda: export(MODEL, "int64[3]"),
+                ValueError,
+                r"int64, for which `jax_enable_x64` must",
+            ),
             (lambda: export(MODEL, "float32[3,,]"), ValueError, r"`float32\[3,,\]` tells of no"),
             (
                 lambda: export(jax.vmap(MODEL), X, weights="beside"),
                 ValueError,
                 "no arrays in `fn` .* callable PyTree",
+            ),
+            (
+                lambda: export(Odd(X), X, weights="beside"),
+                RuntimeError,
+                "`tree.__metadata__` cannot be saved: the texts of a file",
             ),
             (
                 lambda: export(
@@ -203,11 +292,6 @@ class TestRefused:
         exported = export(checked, X)
         assert np.isnan(exported(X + 9)).all()
         np.testing.assert_array_equal(exported(X), X)
-
-    def test_the_program_does_not_go_where_the_weights_go(self, tmp_path):
-        exported = export(MODEL, X[0], weights="beside")
-        with pytest.raises(ValueError, match="is where the weights go"):
-            exported.save(tmp_path / "model.safetensors")
 
     def test_without_flatbuffers(self, tmp_path, monkeypatch):
         exported = export(MODEL, X[0])

@@ -97,6 +97,8 @@ class TestDefault:
         ("name", "value", "expected"),
         [
             ("a", 2.0, np.full(2, 2, np.float16)),
+            ("a", np.float64(2), np.full(2, 2, np.float16)),
+            ("b", True, np.ones(2, np.int64)),
             ("a", jnp.ones_like, np.ones(2, np.float16)),
             ("a", [1.0, 2.0], np.array([1.0, 2.0])),
             ("b", None, np.arange(2)),
@@ -105,6 +107,31 @@ class TestDefault:
     def test_values(self, name, value, expected):
         found = migrate({}, default(name, value), self.LIKE)[name]
         np.testing.assert_array_equal(found, expected, strict=True)
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("a", 1j), ("b", 1.5), ("i", 300), ("i", -(2**70)), ("k", 1.0)]
+    )
+    def test_a_number_without_a_place_in_the_dtype_is_refused(self, name, value):
+        like = {**self.LIKE, "i": np.zeros(2, np.int8), "k": jax.random.key(0)}
+        with pytest.raises(
+            ValueError, match=rf"gives .* to `{name}`, which is of dtype .* no place"
+        ):
+            migrate({}, default(name, value), like)
+
+    def test_keys_are_refused(self):
+        like = {"k": jax.random.key(0)}
+        for value in (like["k"], lambda key: key, jax.random.split(like["k"])):
+            with pytest.raises(ValueError, match=r"`default\('k', .*\)` gives PRNG keys for `k`"):
+                migrate({}, default("k", value), like)
+
+    def test_its_repr_tells_of_arrays_by_dtype_and_shape(self):
+        assert repr(default("a", np.ones((2, 3)))) == "default('a', float64[2,3])"
+        assert repr(default("a", jnp.ones(2))) == "default('a', float32[2])"
+
+    def test_what_its_function_raises_has_a_note(self):
+        with pytest.raises(ZeroDivisionError) as caught:
+            migrate({}, default("a", lambda _: 1 // 0), self.LIKE)
+        assert caught.value.__notes__[0].endswith("for `a`.")
 
     def test_numbers_stay_numbers(self):
         assert migrate({}, default("n", 2.0), self.LIKE) == {"n": 2.0}

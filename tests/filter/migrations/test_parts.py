@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from eqx_filter.migrations import join, migrate, reverse, split, stack, unstack
+from eqx_filter.migrations import convert, join, migrate, reverse, split, stack, unstack
+from eqx_filter.migrations._entries import Kept
 
 W, V = np.arange(24.0).reshape(6, 4), np.arange(6.0)
 
@@ -49,6 +50,38 @@ class TestSplit:
     def test_parts_need_names_of_their_own(self):
         with pytest.raises(ValueError, match=r"would give one name, `b`, to two arrays: .* `a`"):
             migrate({"a": W}, split("a", ["b", "b"]))
+
+
+class TestReading:
+    def test_what_is_taken_apart_is_computed_once(self):
+        calls = []
+
+        def function(array):
+            calls.append(array.shape)
+            return array + 1
+
+        for rule in (split("a", ["b", "c", "d"]), unstack("a", "a.*")):
+            calls.clear()
+            found = migrate({"a": W}, [convert("a", function), rule])
+            assert calls == [W.shape] * 2  # once for its shape, once for its values
+            np.testing.assert_array_equal(
+                np.concatenate([np.atleast_2d(it) for it in found.values()]), W + 1
+            )
+
+    def test_it_is_let_go_after_the_last_part(self):
+        made = []
+
+        def read(checked):
+            made.append(checked)
+            return W
+
+        kept = Kept(read, 2)
+        assert kept(False) is W
+        assert kept(True) is W
+        assert kept(False) is W
+        assert made == [False, True]
+        kept(True)
+        assert made == [False, True, True]
 
 
 class TestJoin:
@@ -99,6 +132,10 @@ class TestStack:
         [
             ({"m.0.w": W, "m.2.w": W}, r"`m\.w` is of numbers from 0 on without a gap; got 0, 2"),
             ({"m.0.w": W, "m.a.w": W}, r"without a gap; got 0, a"),
+            (
+                {"m.0.w": W, "m.1.w": W, "m.0.b": V},
+                r"`m\.0\.b` of the arrays: `m\.b` is of 1, and others of its node are of 2",
+            ),
             ({"m.0.w": W, "m.1.w": V}, r"`m\.1\.w` .*: it has the shape \(6,\), and `m\.0\.w` has"),
         ],
     )

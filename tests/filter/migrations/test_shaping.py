@@ -1,12 +1,24 @@
 """`transpose` and `convert`, and what other rules of arrays refuse when they are made."""
 
+import jax
 import numpy as np
 import pytest
 
-from eqx_filter.migrations import convert, join, migrate, reverse, split, stack, transpose, unstack
+from eqx_filter.migrations import (
+    convert,
+    join,
+    migrate,
+    rename,
+    reverse,
+    split,
+    stack,
+    transpose,
+    unstack,
+)
 
 A = np.arange(24.0).reshape(2, 3, 4)
 V = np.arange(3.0)
+KEY = jax.random.key(0)
 
 
 class TestTranspose:
@@ -54,6 +66,33 @@ class TestConvert:
         with pytest.raises(ValueError, match=r"`convert\('a', .*\)` has no way back\. Pass a fun"):
             reverse(convert("a", np.negative))
 
+    @pytest.mark.parametrize("function", [lambda _: None, lambda _: "text", lambda _: KEY])
+    def test_what_is_no_array_is_refused(self, function):
+        told = r"`convert\('a', .*\)` gives .* for `a\.x`, and must give an array of numbers"
+        with pytest.raises(ValueError, match=told):
+            migrate({"a.x": A}, convert("a", function))
+
+    def test_what_its_function_raises_has_a_note(self):
+        with pytest.raises(ZeroDivisionError) as caught:
+            migrate({"a.x": A}, convert("a", lambda _: 1 // 0))
+        [note] = caught.value.__notes__
+        assert note.startswith("It was raised in `convert('a', ")
+        assert note.endswith("for `a.x`.")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: rename("a", None), r"A pattern of a rule is a text, .*; got None"),
+        (lambda: rename(3, "a"), r"A pattern of a rule is a text, .*; got 3"),
+        (lambda: convert("a", 3), r"`convert` takes a function as `function`; 3 cannot"),
+        (lambda: convert("a", abs, 3), r"`convert` takes a function as `back`; 3 cannot"),
+    ],
+)
+def test_arguments_of_other_kinds(make, told):
+    with pytest.raises(TypeError, match=told):
+        make()
+
 
 @pytest.mark.parametrize(
     ("make", "told"),
@@ -63,6 +102,8 @@ class TestConvert:
         (lambda: split("*", ["b"]), r"Patterns of `split` have the same stars"),
         (lambda: join(["*.a", "b"], "*"), r"Patterns of `join` have the same stars"),
         (lambda: split("a", ["b", "c"], sizes=[1]), r"there are 2 parts, and 1 sizes"),
+        (lambda: split("a", ["b", "c"], sizes=[7, -1]), r"from 0 on; got \(7, -1\)"),
+        (lambda: join(["b", "c"], "a", sizes=[1.0, 2]), r"of `join` are integers .* \(1\.0, 2\)"),
         (lambda: stack("a.**", "a"), r"`stack` has a pattern of numbered .* got `a\.\*\*` and `a`"),
         (lambda: stack("a", "a"), r"`stack` has a pattern of numbered nodes"),
         (lambda: unstack("*.b", "b.*"), r"`unstack` has a pattern of .* got `b\.\*` and `\*\.b`"),

@@ -1,8 +1,13 @@
 """Patterns over names, and what their stars stand for."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eqx_filter.migrations._stars import Match, Stars
+from eqx_filter.paths._glob import Pattern
 
 
 @pytest.mark.parametrize(
@@ -14,6 +19,10 @@ from eqx_filter.migrations._stars import Match, Stars
         ("", "", (), ""),
         ("layers.*", "layers.10.weight", ("10",), "weight."),
         ("*_proj", "q_proj.bias", ("q",), "bias."),
+        ("*_*", "a_b_c", ("a_b", "c"), ""),
+        ("a*b*c.x", "abbcbc.x", ("bbc", ""), ""),
+        ("*ab*b", "abab", ("", "a"), ""),
+        (r"*\.*e", r"\.\ee.w", ("", r"\e"), "w."),
         ("*.b*c.*", "x.bac.1", ("x", "a", "1"), ""),
         ("**.weight", "weight", ("",), ""),
         ("**.weight", "a.b.weight", ("a.b.",), ""),
@@ -58,6 +67,26 @@ def test_other_names_do_not_match(pattern, name):
 )
 def test_what_matched_is_put_into_another_pattern(old, new, name, expected):
     assert Stars(new).name(Stars(old).match(name)) == expected
+
+
+@given(
+    st.text("ab*", min_size=1, max_size=7).filter(lambda it: set(it) != {"*"}),
+    st.text("ab", min_size=1, max_size=7),
+)
+def test_several_stars_in_a_part_are_those_of_a_regular_expression(pattern, name):
+    groups = re.sub(r"\*+", "(.*)", pattern)
+    expected = re.fullmatch(groups, name)
+    found = Stars(pattern).match(name)
+    assert (found is None) == (expected is None)
+    assert found is None or found.stars == expected.groups()
+    assert Pattern(pattern).matches(name, 1) == (expected is not None)
+
+
+def test_many_stars_take_no_longer_than_they_need():
+    pattern, name = "*a" * 40 + "*b", "a" * 400
+    assert Stars(pattern).match(name) is None
+    assert not Pattern(f"{pattern}.c").matches(f"{name}.c", 2)
+    assert Stars(f"{pattern}*").match(f"{name}b").stars[:2] == ("a" * 360, "")
 
 
 def test_no_pattern():

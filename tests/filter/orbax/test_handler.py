@@ -121,11 +121,22 @@ class TestWhatDoesNotFit:
     @pytest.mark.parametrize(
         ("change", "told"),
         [
-            ({"weight": jnp.ones((8, 5))}, r"`weight` has shape \(8, 4\), and \(8, 5\) in `like`"),
-            ({"weight": jnp.ones((8, 4), jnp.int32)}, "`weight` has dtype float32, and int32"),
+            (
+                {"weight": jnp.ones((8, 5))},
+                r"`weight` is of shape \(8, 5\) in `like`, and of \(8, 4\) in the file",
+            ),
+            (
+                {"weight": jnp.ones((8, 4), jnp.int32)},
+                "`weight` is of dtype `int32` in `like`, and of `float32` in the file",
+            ),
             (
                 {"weight": jax.random.split(jax.random.key(0), 8)},
-                "`weight` holds numbers, and PRNG",
+                r"`weight` is keys of `threefry2x32`, of shape \(8,\), in `like`, and of dtype",
+            ),
+            ({"weight": 1.0}, "`weight` is a `float` in `like`, and an array in the file"),
+            (
+                {"weight": jax.ShapeDtypeStruct((8, 4), np.float64)},
+                "`weight` is of dtype `float64` in `like`",
             ),
             ({"activation": jnp.sin}, "`activation` is sin in `like`, and was tanh"),
             ({"width": 4}, "`width` is 4 in `like`, and was 3"),
@@ -158,8 +169,67 @@ class TestWhatDoesNotFit:
         tree = {"a": jax.ShapeDtypeStruct((2,), jnp.float32)}
         args = ocp.args.Composite(model=TreeSave(tree))
         checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
-        with checkpointer, pytest.raises(TypeError, match="`a` cannot be saved: it is a"):
+        with checkpointer, pytest.raises(RuntimeError, match=r"`tree\.a` cannot be saved: it is a"):
             checkpointer.save(tmp_path / "it", args=args)
+
+    @pytest.mark.parametrize(
+        ("leaf", "told"),
+        [
+            (np.ma.masked_array([1.0, 2.0], [True, False]), "it is a masked array, and its mask"),
+            (np.array(["text"]), "its dtype is `<U4`, which has no place"),
+            (np.array([None]), "an array of dtype object is saved by pickle alone"),
+        ],
+    )
+    def test_what_has_no_place_in_a_file_is_not_saved(self, tmp_path, leaf, told):
+        args = ocp.args.Composite(model=TreeSave({"a": [leaf]}))
+        checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        with checkpointer, pytest.raises(RuntimeError, match=rf"`tree\.a\.0` cannot be .*: {told}"):
+            checkpointer.save(tmp_path / "it", args=args)
+
+    def test_a_tracer_is_not_saved(self, tmp_path):
+        def save(x):
+            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+                checkpointer.save(tmp_path / "it", args=ocp.args.Composite(m=TreeSave({"a": x})))
+            return x
+
+        with pytest.raises(RuntimeError, match=r"`tree\.a` cannot be saved: it is traced"):
+            jax.jit(save)(jnp.ones(2))
+
+    @pytest.mark.parametrize(
+        ("saved", "like", "settings", "told"),
+        [
+            (1, 1.0, {}, "a `float` in `like`, and a `int` in the file"),
+            (1, jnp.ones(()), {}, "a `ArrayImpl` in `like`, and a `int` in the file"),
+            (jnp.ones(2, "c8"), jnp.ones(2), {"cast": True}, "of dtype `float32`, and complex"),
+            (
+                jnp.ones(2),
+                jax.ShapeDtypeStruct((2,), np.float64),
+                {"cast": True},
+                "of dtype `float64`, for which `jax_enable_x64` must be",
+            ),
+            (
+                jax.random.key(0),
+                jax.random.key(0, impl="rbg"),
+                {},
+                r"keys of `rbg`, of shape \(\), in `like`, and keys of `threefry2x32`",
+            ),
+        ],
+    )
+    def test_of_kinds_as_load_does(self, tmp_path, saved, like, settings, told):
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            args = ocp.args.Composite(model=TreeSave({"a": saved}))
+            checkpointer.save(tmp_path / "it", args=args)
+        with pytest.raises(RuntimeError, match=f"`a` is {told}"):
+            restored(tmp_path / "it", {"a": like}, **settings)
+        save(tmp_path / "other", {"a": saved})
+        with pytest.raises(RuntimeError, match=f"`a` is {told}"):
+            load(tmp_path / "other", {"a": like}, **settings)
+
+    @pytest.mark.parametrize("settings", [{"strict": "mising"}, {"static": "x"}])
+    def test_choices(self, saved, settings):
+        [(name, value)] = settings.items()
+        with pytest.raises(ValueError, match=f"`{name}` of `TreeRestore` is one of .*'{value}'"):
+            restored(saved, MODEL, **settings)
 
 
 class Renamed(Module):
@@ -194,7 +264,7 @@ class TestMigrations:
         assert tree_equal(found, {"a": Renamed(jnp.ones(2))})
 
     def test_of_a_shape_no_setting_is_told(self, old):
-        with pytest.raises(RuntimeError, match=r"and \(3,\) in `like`\.$"):
+        with pytest.raises(RuntimeError, match=r"of \(2,\) in the file\.$"):
             restored(old, {"a": {"old": jnp.zeros(3)}})
 
 

@@ -364,3 +364,19 @@ def test_is_loaded_to_where_its_arrays_are_to_be(tmp_path, spec):
         found = eqxf.load(tmp_path / "x", linears, sharding=given)
         assert found.block.weight.sharding == sharding
         assert eqxf.tree_equal(jax.device_get(found), jax.device_get(linears))
+
+
+@pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (P("x"), "`block.weight` of `like` does not fit its `sharding`: "),
+        (P(None, "x"), r"`0.weight` is of shape \(6, 8\), which its `sharding` does not fit"),
+    ],
+)
+def test_a_sharding_that_does_not_divide_its_arrays_is_refused_by_path(tmp_path, spec, told):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]), "x")
+    linears = nn.Stacked(lambda key: nn.Linear(8, 6, use_bias=False, key=key), 3, key=KEY)
+    eqxf.save(tmp_path / "x", linears)
+    with pytest.raises(RuntimeError, match=told.replace(".", r"\.")):
+        eqxf.load(tmp_path / "x", linears, sharding=NamedSharding(mesh, spec))

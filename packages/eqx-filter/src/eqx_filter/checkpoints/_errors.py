@@ -49,5 +49,22 @@ def naming(tree: str, path: tuple[Any, ...], act: str) -> Iterator[None]:
         raise TreePathError(message) from error
 
 
+@contextmanager
+def naming_saved(name: str) -> Iterator[None]:
+    """Name the leaf of a PyTree by its dotted path in what is raised as it is saved."""
+    try:
+        yield
+    except Exception as error:
+        raise not_saved(name, error) from error
+
+
+def not_saved(name: str, error: Exception) -> TreePathError:
+    """Give the error that names a leaf by its dotted path."""
+    why = f"{error}" if isinstance(error, LeafError) else f"{type(error).__name__}: {error}"
+    printable = name.encode("utf-8", "backslashreplace").decode()
+    place = f"tree.{printable}" if name else "tree"
+    return TreePathError(f"`{place}` cannot be saved: {why.removesuffix('.')}.")
+
+
 def _place(tree: str, path: tuple[Any, ...]) -> str:
     return f"`{tree}{jtu.keystr(path)}`"

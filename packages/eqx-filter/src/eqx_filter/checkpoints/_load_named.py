@@ -103,8 +103,7 @@ def load(
     arguments that are none of these, and for rules that do not fit, by rule and name; `TypeError`
     for a mapping in the place of a path; `OSError` from the file system. No code of a file is run.
     """
-    _check("strict", strict, (True, False, "missing", "unexpected"))
-    _check("static", static, ("compare", "ignore"))
+    check_choices("load", strict=strict, static=static)
     _refuse_arrays(path)
     target, expanded = with_suffix(path, SUFFIX), unstacked(like)
     kind = None if dtype is None else np.dtype(jnp.dtype(dtype))
@@ -142,10 +141,22 @@ def load(
     return (tree, LoadReport(*map(tuple, told_of))) if report else tree
 
 
-def _check(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if not any(value is it or (isinstance(value, str) and value == it) for it in allowed):
-        message = f"`{name}` of `load` is one of {allowed}; got {value!r}."
-        raise ValueError(message)
+_CHOICES = {
+    "strict": (True, False, "missing", "unexpected"),
+    "static": ("compare", "ignore"),
+}
+
+
+def check_choices(caller: str, **given: Any) -> None:
+    """Refuse a `strict` or `static` that is none.
+
+    **Raises:** `ValueError`.
+    """
+    for name, value in given.items():
+        allowed = _CHOICES[name]
+        if not any(value is it or (isinstance(value, str) and value == it) for it in allowed):
+            message = f"`{name}` of `{caller}` is one of {allowed}; got {value!r}."
+            raise ValueError(message)
 
 
 def _refuse_arrays(path: object) -> None:

@@ -18,8 +18,8 @@ import numpy as np
 
 from ..paths._dotted import tree_paths
 from ..paths._nodes import Node, nodes_of
-from ._container import NAMES
-from ._errors import naming
+from ._container import METADATA, NAMES
+from ._errors import LeafError, not_saved
 from ._host import NUMBERS, is_key, is_lent, on_host
 from ._versions import versions_of
 
@@ -54,36 +54,42 @@ def named(tree: Any, *, own: bool = False) -> Named:
     nodes = nodes_of(tree)
     found = Named({}, {}, {}, {}, static_texts(nodes), versions_of(nodes))
     first: dict[int, str] = {}
-    key = _Key()
-    with naming("tree", (key,), "saved"):
-        for key.name, leaf in tree_paths(tree).items():
-            _take(found, key.name, leaf, first, own=own)
+    leaves, name = tree_paths(tree), ""
+    try:
+        for name, leaf in leaves.items():
+            _take(found, name, leaf, first, own=own)
+    except Exception as error:
+        raise not_saved(name, error) from error
     return found
 
 
 def _take(found: Named, name: str, leaf: Any, first: dict[int, str], *, own: bool) -> None:
-    if isinstance(leaf, jax.ShapeDtypeStruct):
-        message = "it is a `jax.ShapeDtypeStruct`, and has no values"
-        raise TypeError(message)
     if type(leaf) in NUMBERS:
         found.numbers[name] = type(leaf).__name__, repr(leaf)
-    elif is_array_leaf(leaf):
+    elif is_array_leaf(leaf) or isinstance(leaf, jax.ShapeDtypeStruct):
         if first.setdefault(id(leaf), name) != name:
             found.shared[name] = first[id(leaf)]
             return
+        check_name(name)
         array, kind = encoded(leaf)
         found.arrays[name] = array.copy() if own and is_lent(leaf) else array
         if kind:
             found.kinds[name] = kind
 
 
-class _Key:
-    """A name as a key of a path, for messages: that of the leaf at which one is."""
+def check_name(name: str) -> None:
+    """Refuse a name that an array cannot have in a file.
 
-    name = ""
-
-    def __str__(self) -> str:
-        return f".{self.name}" if self.name else ""
+    **Raises:** `LeafError`.
+    """
+    if name == METADATA:
+        message = "the texts of a file are under that name. Give it another, or put it one deeper"
+        raise LeafError(message)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        message = f"its name has no UTF-8: {error.reason}. Give it another"
+        raise LeafError(message) from None
 
 
 def is_array_leaf(leaf: Any) -> bool:
@@ -93,6 +99,9 @@ def is_array_leaf(leaf: Any) -> bool:
 def encoded(leaf: Any) -> tuple[np.ndarray, dict[str, str]]:
     """An array of a dtype that safetensors has, and what the leaf is, where that does not tell."""
     kind: dict[str, str] = {}
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        message = "it is a `jax.ShapeDtypeStruct`, and has no values"
+        raise LeafError(message)
     if isinstance(leaf, jax.Array) and is_key(leaf):
         kind["key"] = str(jax.random.key_impl(leaf))
     elif isinstance(leaf, (np.ndarray, np.generic)):
@@ -102,13 +111,13 @@ def encoded(leaf: Any) -> tuple[np.ndarray, dict[str, str]]:
     if dtype in NAMES:
         return array, kind
     kind["dtype"] = dtype.name
-    if dtype.kind == "c":
+    if dtype.kind == "c" and dtype.type(0).real.dtype in NAMES:
         parts = np.ascontiguousarray(array, dtype).reshape(*array.shape, 1)
         return parts.view(dtype.type(0).real.dtype), kind
     if dtype.itemsize == 1 and dtype.kind not in "SU":
         return np.ascontiguousarray(array).view(np.uint8), kind
     message = f"its dtype is `{array.dtype}`, which has no place in such a file"
-    raise TypeError(message)
+    raise LeafError(message)
 
 
 def decoded(array: np.ndarray, kind: Mapping[str, str]) -> np.ndarray:

@@ -3,22 +3,29 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from ..migrations._entries import Entry
+from ..migrations._entries import Entries, Entry
 from ..migrations._rule import Log, Rule
 from ..migrations._running import checked
 from ..paths._dotted import tree_paths
 from ..paths._nodes import nodes_of
 from ..shared._columns import GAP, line_of, widths_of
 from ._files import with_suffix
-from ._host import NUMBERS
+from ._fits import (
+    Unfit,
+    check_is_array,
+    check_is_of_jax,
+    check_keys,
+    check_number,
+    is_saved,
+    key_form,
+)
 from ._migrated import Migration, migration, unmoved
-from ._named import is_array_leaf, unstacked
+from ._named import static_texts, unstacked
 from ._save_named import SUFFIX
 from ._shards import opened
 from ._texts import texts_of
@@ -103,16 +110,18 @@ def migration_plan(
     """
     rules = checked(migrations, "`migrations` of `migration_plan`")
     expanded = unstacked(like)
-    leaves = {name: it for name, it in tree_paths(expanded).items() if _is_saved(it)}
+    leaves = {name: it for name, it in tree_paths(expanded).items() if is_saved(it)}
+    nodes = nodes_of(expanded)
     with opened(with_suffix(path, SUFFIX)) as reader:
         texts = texts_of(reader.path, reader.header)
-        moved = migration(reader, texts, rules, nodes_of(expanded), leaves)
-        entries, log = moved or Migration(unmoved(reader, texts), Log([], {}, {}))
-        entries = {name: it.known() for name, it in entries.items() if it.kind != "text"}
+        moved = migration(reader, texts, rules, nodes, leaves)
+        found, log = moved or Migration(unmoved(reader, texts), Log([], {}, {}))
+        entries = {name: it.known() for name, it in found.items() if it.kind != "text"}
     numbers = _numbers(log)
     rows = [_row(name, entries.get(name), leaf, numbers) for name, leaf in leaves.items()]
     unexpected = [name for name in entries if name not in leaves]
     rows += [_left(entries[name], name, numbers) for name in unexpected]
+    rows += _differing(found, static_texts(nodes), numbers)
     used = {source for it in entries.values() for source in it.sources}
     dropped = {name: rule for name, rule in log.dropped.items() if name not in used}
     rows += [PlanRow((name,), (numbers[rule],), "", "", _DROPPED) for name, rule in dropped.items()]
@@ -121,8 +130,15 @@ def migration_plan(
     return MigrationPlan(tuple(rows), told, tuple(missing), tuple(unexpected), tuple(dropped))
 
 
-def _is_saved(leaf: Any) -> bool:
-    return is_array_leaf(leaf) or isinstance(leaf, jax.ShapeDtypeStruct) or type(leaf) in NUMBERS
+def _differing(
+    entries: Entries, texts: Mapping[str, str], numbers: Mapping[Rule, int]
+) -> Iterator[PlanRow]:
+    """What is no array and has another text than the file."""
+    for name, text in texts.items():
+        entry = entries.get(name)
+        if entry is not None and entry.kind == "text" and entry.value != text:
+            by = tuple(numbers[rule] for rule in entry.rules)
+            yield PlanRow(entry.sources, by, name, text, f"{entry.value} in the file")
 
 
 def _numbers(log: Log) -> Mapping[Rule, int]:
@@ -142,12 +158,37 @@ def _row(name: str, entry: Entry | None, leaf: Any, numbers: Mapping[Rule, int])
 
 
 def _note(entry: Entry, leaf: Any, told: str) -> str:
-    """What does not fit; keys and what is of `like` itself are not compared."""
-    if entry.kind in ("keys", "default"):
+    """What does not fit; what is of `like` itself is not compared."""
+    if entry.kind == "default":
         return ""
-    mine = _told(entry.shape, entry.dtype if entry.kind == "array" else type(entry.value).__name__)
-    is_reshaped = entry.dtype == getattr(leaf, "dtype", None) and _sizes(entry) == _sizes(leaf)
-    return "" if mine == told or is_reshaped else f"{mine} in the file"
+    is_array = entry.kind in ("array", "keys")
+    mine = _told(entry.shape, entry.dtype if is_array else type(entry.value).__name__)
+    is_reshaped = entry.kind == "array" and (
+        entry.dtype == getattr(leaf, "dtype", None) and _sizes(entry) == _sizes(leaf)
+    )
+    if entry.kind != "keys" and mine != told and not is_reshaped:
+        return f"{mine} in the file"
+    try:
+        _check(entry, leaf)
+    except Unfit as fault:
+        return str(fault)
+    return ""
+
+
+def _check(entry: Entry, leaf: Any) -> None:
+    """Refuse what `load` refuses, beside shapes and numbers.
+
+    **Raises:** `Unfit`.
+    """
+    if entry.kind == "number":
+        check_number(entry.value, leaf)
+        return
+    check_is_array(leaf)
+    if entry.kind == "keys" or key_form(leaf)[0]:
+        impl = entry.value.kind["key"] if entry.kind == "keys" else None
+        check_keys(impl, entry.shape or (), entry.dtype, leaf)
+    else:
+        check_is_of_jax(leaf.dtype, leaf)
 
 
 def _sizes(array: Any) -> list[int]:

@@ -53,7 +53,8 @@ def save(
 
     **Raises:** `RuntimeError` naming a leaf that cannot be saved; `TypeError` for a `config` that
     JSON does not hold, and for `metadata` of other things than texts; `ValueError` for metadata
-    whose names begin with `eqx.`, and for two leaves of one name; `OSError` from the file system.
+    whose names begin with `eqx.` or that UTF-8 does not hold, and for two leaves of one name;
+    `OSError` from the file system.
     """
     prepared = prepare(tree, config, metadata)
     write_prepared(with_suffix(path, SUFFIX), prepared, durable=durable, checksum=checksum)
@@ -120,6 +121,11 @@ def _checked(metadata: Mapping[str, str] | None) -> dict[str, str]:
                 "into `config`."
             )
             raise TypeError(message)
+        try:
+            (name + text).encode()
+        except UnicodeEncodeError as error:
+            message = f"`metadata` of `save` has {name!r}: {text!r}, of no UTF-8: {error.reason}."
+            raise ValueError(message) from None
         if name.startswith(OURS):
             message = (
                 f"`metadata` of `save` has `{name}`; names that begin with `{OURS}` are taken."

@@ -6,6 +6,7 @@ import jax
 import jax.tree_util as jtu
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
+from ..paths._dotted import tree_paths
 from ._named import unstacked
 
 
@@ -42,13 +43,18 @@ def placed(tree: Any, sharding: Any) -> Any:
         return tree
     leaves, structure = jtu.tree_flatten(tree)
     to = each_sharding(sharding, tree)
-    return structure.unflatten([_put(*pair) for pair in zip(leaves, to, strict=True)])
+    pairs = zip(leaves, to, strict=True)
+    return structure.unflatten([_put(tree, i, *pair) for i, pair in enumerate(pairs)])
 
 
-def _put(leaf: Any, sharding: Any) -> Any:
+def _put(tree: Any, number: int, leaf: Any, sharding: Any) -> Any:
     if sharding is None or not isinstance(leaf, jax.Array) or leaf.sharding == sharding:
         return leaf
-    return jax.device_put(leaf, sharding)
+    try:
+        return jax.device_put(leaf, sharding)
+    except ValueError as error:
+        message = f"`{[*tree_paths(tree)][number]}` of `like` does not fit its `sharding`: {error}"
+        raise RuntimeError(message) from None
 
 
 class _Place:

@@ -8,16 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..shared._predicates import is_inexact
-from ._host import NUMBERS, is_key
+from ._fits import (
+    Unfit,
+    check_dtype,
+    check_fits_sharding,
+    check_is_array,
+    check_is_of_jax,
+    check_keys,
+    check_number,
+    is_saved,
+)
+from ._host import is_key
 from ._migrated import Migrated
-from ._named import decoded, is_array_leaf
+from ._named import decoded
 from ._shards import AnyReader
 from ._texts import Texts, check_sum, refusing_damage
-
-
-class Unfit(Exception):  # noqa: N818 - it is no error for the user, who is told of all at once
-    """What keeps an entry of a file from being a leaf; the message goes on after its name."""
-
 
 _BATCH = 2**26
 """Bytes of arrays that wait on the host until they are put on the device at once."""
@@ -75,8 +80,7 @@ class Source:
         It may be `Waiting`: see `finished`.
         """
         at = self.shared.get(name, name)
-        is_array = is_array_leaf(like) or isinstance(like, jax.ShapeDtypeStruct)
-        if not is_array and type(like) not in NUMBERS:
+        if not is_saved(like):
             return like
         if at not in self.reader.header.tensors and name not in self.numbers:
             if name not in self.defaults:
@@ -106,20 +110,11 @@ class Source:
 
     def _number(self, name: str, like: Any) -> Any:
         number = self.numbers[name]
-        if type(like) is not type(number):
-            kinds = type(like).__name__, type(number).__name__
-            told = "a `{}` in `like`, and a `{}` in the file".format(*kinds)
-            raise Unfit(told)
+        check_number(number, like)
         return number
 
     def _array(self, name: str, at: str, like: Any, sharding: Any) -> Any:
-        is_array = isinstance(like, (jax.Array, jax.ShapeDtypeStruct, np.ndarray, np.generic))
-        if not is_array:
-            told = f"a `{type(like).__name__}` in `like`, and an array in the file"
-            raise Unfit(told)
-        if isinstance(like, np.ndarray) and type(like) is not np.ndarray:
-            told = f"a `{type(like).__name__}` in `like`; use `numpy.asarray` there"
-            raise Unfit(told)
+        check_is_array(like)
         is_numpy = isinstance(like, (np.ndarray, np.generic))
         wanted = (at, like.shape, like.dtype, sharding)
         if not is_numpy and wanted in self._made:
@@ -131,7 +126,9 @@ class Source:
         if "key" in kind or (not is_numpy and is_key(like)):
             with refusing_damage(self.reader.path, at, kind):
                 made = _keys(kind.get("key"), found, like)
-            made = made if sharding is None else jax.device_put(made, sharding)
+            if sharding is not None:
+                check_fits_sharding(made.shape, sharding)
+                made = jax.device_put(made, sharding)
         else:
             if "dtype" in kind:
                 with refusing_damage(self.reader.path, at, kind):
@@ -151,14 +148,11 @@ class Source:
         dtype = np.dtype(like.dtype)
         is_told = self.dtype is not None and is_inexact(dtype)
         dtype = self.dtype if is_told else dtype
+        may_cast = is_told or self.may_cast
+        if not may_cast and array.dtype != dtype.newbyteorder("="):
+            self.is_castable |= array.dtype.kind != "c" or dtype.kind == "c"
+        check_dtype(array.dtype, dtype, may_cast=may_cast)
         if array.dtype != dtype.newbyteorder("="):
-            if not (is_told or self.may_cast):
-                self.is_castable |= array.dtype.kind != "c" or dtype.kind == "c"
-                told = f"of dtype `{dtype}` in `like`, and of `{array.dtype}` in the file"
-                raise Unfit(told)
-            if array.dtype.kind == "c" and dtype.kind != "c":
-                told = f"of dtype `{dtype}`, and complex in the file"
-                raise Unfit(told)
             self.cast.append(name)
         placed = _placed(array, dtype, like, sharding)
         is_on_host = isinstance(placed, np.ndarray) and not isinstance(like, np.ndarray)
@@ -191,37 +185,14 @@ def _placed(array: np.ndarray, dtype: np.dtype, like: Any, sharding: Any) -> Any
         return array.reshape(())[()]
     if isinstance(like, np.ndarray):
         return array
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        told = f"of dtype `{dtype}`, for which `jax_enable_x64` must be switched on"
-        raise Unfit(told)
+    check_is_of_jax(dtype, like)
     if sharding is None:
         return array
+    check_fits_sharding(array.shape, sharding)
     made = jax.make_array_from_callback(array.shape, sharding, lambda index: np.array(array[index]))
     return jax.block_until_ready(made)
 
 
 def _keys(impl: str | None, data: np.ndarray, like: Any) -> jax.Array:
-    wanted = _impl_of(like)
-    if impl is None or impl != wanted or data.shape[: len(like.shape)] != like.shape:
-        in_like = f"keys of `{wanted}`" if wanted else f"of dtype `{like.dtype}`"
-        in_file = f"keys of `{impl}`" if impl else f"of dtype `{data.dtype}`"
-        shape = data.shape[: len(like.shape)]
-        told = (
-            f"{in_like}, of shape {like.shape}, in `like`, and {in_file}, of {shape}, in the file"
-        )
-        raise Unfit(told)
+    check_keys(impl, data.shape, data.dtype, like)
     return jax.random.wrap_key_data(jnp.array(data), impl=impl)
-
-
-def _impl_of(like: Any) -> str | None:
-    """The name of what keys are made with; None for other arrays."""
-    if isinstance(like, (np.ndarray, np.generic)) or not is_key(like):
-        return None
-    found: list[str] = []
-
-    def tell(keys: jax.Array) -> jax.Array:
-        found.append(str(jax.random.key_impl(keys)))
-        return jax.random.key_data(keys)
-
-    jax.eval_shape(tell, jax.ShapeDtypeStruct(like.shape, like.dtype))
-    return found[0]

@@ -5,13 +5,13 @@ its class had when it was saved, and a file without it is of version 0.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 
 from ..migrations._entries import VERSION, Entries, Entry
-from ..migrations._rule import Log, Place, Rule
+from ..migrations._rule import Log, Place, Rule, is_version
 from ..migrations._running import applied, checked
 from ..paths._nodes import Node
 
@@ -58,17 +58,75 @@ def upgraded(
     **Raises:** `RuntimeError` naming a node that is of a later version in the file; `ValueError`
     for a step that does not fit.
     """
-    for node in nodes:
-        cls = type(node.value)
-        is_versioned = dataclasses.is_dataclass(cls) or hasattr(cls, _ATTRIBUTE)
+    are_told = any(map(is_version, entries))
+    below: dict[int, list[int]] = {}
+    nearest: list[int] = []
+    for place, node in enumerate(nodes):
+        cls, above = type(node.value), nearest[node.parent] if nearest else _TOP
+        is_versioned = hasattr(cls, _ATTRIBUTE) or (are_told and dataclasses.is_dataclass(cls))
         if is_versioned and not node.is_leaf:
-            entries = _upgraded(entries, node, file, like, log)
-    return entries
+            below.setdefault(above, []).append(place)
+        nearest.append(place if is_versioned else above)
+    return _Upgrade(nodes, below, file, log).below(_TOP, entries, like)
+
+
+_TOP = -1
+"""Stands for what is above the root."""
+
+
+class _Upgrade(NamedTuple):
+    """Goes down the nodes, each with the names below it alone.
+
+    `below_node` has for each node with versions the next ones below it, by their places.
+    """
+
+    nodes: Sequence[Node]
+    below_node: Mapping[int, Sequence[int]]
+    file: Any
+    log: Log
+
+    def below(self, place: int, entries: Entries, like: Mapping[str, Any]) -> Entries:
+        """What names below a node stand for after the steps of all nodes below it."""
+        inner = {self.nodes[it].path: it for it in self.below_node.get(place, ())}
+        groups, owners = _grouped(entries, inner)
+        likes, _ = _grouped(like if groups else {}, inner)
+        news: dict[str, Entries] = {}
+        for path, it in inner.items():
+            old, own = groups.get(path, {}), likes.get(path, {})
+            new = self.below(it, _upgraded(old, self.nodes[it], self.file, own, self.log), own)
+            if new is not old:
+                news[path] = new
+        if not news:
+            return entries
+        found = {name: it for name, it in entries.items() if owners.get(name) not in news}
+        for new in news.values():
+            found |= new
+        return found
+
+
+_Values = TypeVar("_Values")
+
+
+def _grouped(
+    names: Mapping[str, _Values], paths: Collection[str]
+) -> tuple[dict[str, dict[str, _Values]], dict[str, str]]:
+    """What is below each path, of which none is below another, and the path that each name has."""
+    groups: dict[str, dict[str, _Values]] = {}
+    owners: dict[str, str] = {}
+    for name, value in names.items() if paths else ():
+        end = 0 if "" in paths else name.find(".")
+        while end >= 0 and name[:end] not in paths:
+            end = name.find(".", end + 1)
+        if end >= 0:
+            owners[name] = name[:end]
+            groups.setdefault(name[:end], {})[name] = value
+    return groups, owners
 
 
 def _upgraded(
     entries: Entries, node: Node, file: Any, like: Mapping[str, Any], log: Log
 ) -> Entries:
+    """What names below a node stand for after its own steps."""
     cls = type(node.value)
     steps, found = _steps(cls), entries.get(_below(node.path, VERSION))
     version = found.value if found else 0
@@ -83,17 +141,16 @@ def _upgraded(
         )
         raise RuntimeError(message)
     start = f"{node.path}." if node.path else ""
-    inner = {name.removeprefix(start): it for name, it in entries.items() if name.startswith(start)}
+    inner = {name.removeprefix(start): it for name, it in entries.items()}
     inner.pop(VERSION, None)
     if all(it.kind == "default" for it in inner.values()):
         return entries
-    own = {name.removeprefix(start): it for name, it in like.items() if name.startswith(start)}
+    own = {name.removeprefix(start): it for name, it in like.items()}
     for number, rules in enumerate(steps[version:], start=version):
         change = f"{number} to {number + 1}"
         told = f"`{file}`, for {where}, a `{cls.__qualname__}`, from version {change},"
         inner = applied(rules, inner, Place(told, own, log), f"{cls.__qualname__} {change}")
-    others = {name: it for name, it in entries.items() if not name.startswith(start)}
-    return others | {f"{start}{name}": it for name, it in inner.items()}
+    return {f"{start}{name}": it for name, it in inner.items()}
 
 
 def _below(path: str, part: str) -> str:

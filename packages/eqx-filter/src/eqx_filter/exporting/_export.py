@@ -13,13 +13,16 @@ from eqx_pytree import tree_pformat
 
 from ..checkpoints._atomic import replacing
 from ..checkpoints._container import NAMES, write
+from ..checkpoints._errors import naming_saved
 from ..checkpoints._files import with_suffix
 from ..checkpoints._host import on_host
+from ..checkpoints._named import check_name
 from ..paths import from_paths, tree_paths
 from ..shared._jax import struct_of_aval
 from ..shared._naming import refuse_uncallable
 from ..shared._predicates import is_array
 from ..shared._wrapper import as_tree, inner_tree
+from ._given import Given
 from ._plain import Rebuilding, plain
 from ._specs import is_spec, structs
 
@@ -37,13 +40,23 @@ class Exported:
 
     program: "jax_export.Exported"
     weights: Mapping[str, Any] | None
+    _given: Given | None = dataclasses.field(default=None, repr=False, compare=False)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the program, with arguments of the structure and shapes that it was exported for.
 
+        A number that is given for an array becomes one of its dtype.
+
         **Returns:** arrays in tuples, lists and dicts, as whoever has the file gets them.
+
+        **Raises:** `TypeError` for a leaf that is a part of the program and is given as another, by
+        its path, and for a number that has no place in the dtype of its input; what JAX raises of
+        other structures, shapes and dtypes.
         """
-        args, kwargs = plain((args, kwargs), is_spec)
+        if self._given is None:
+            args, kwargs = plain((args, kwargs), is_spec)
+        else:
+            args, kwargs = self._given(args, kwargs)
         first = () if self.weights is None else (dict(self.weights),)
         return self.program.call(*first, *args, **kwargs)
 
@@ -65,19 +78,18 @@ class Exported:
 
         **Arguments:**
 
-        - `path`: where to; without a suffix it gets `.export`. The weights go to a file of the same
-            name in the layout of safetensors.
+        - `path`: where to; it gets `.export` at its end, unless it has that. The weights go to a
+            file of the same name with `.safetensors` there, in that layout.
         - `vjp_order`: how often whoever reads it can differentiate it.
 
         **Returns:** the path of the program.
 
         **Raises:** `ModuleNotFoundError` without `flatbuffers` (the extra `export`); `ValueError`
-        for the path of the weights; `OSError` from the file system.
+        for a path that names no file; `OSError` from the file system.
         """
         path = with_suffix(path, SUFFIX)
-        if self.weights is not None and path.suffix == WEIGHTS:
-            message = f"`{path}` is where the weights go. Name the program otherwise."
-            raise ValueError(message)
+        name = path.name.removesuffix(SUFFIX)
+        path = path.with_name(name + SUFFIX)
         try:
             written = self.program.serialize(vjp_order=vjp_order)
         except ImportError as error:
@@ -87,7 +99,7 @@ class Exported:
             )
             raise ModuleNotFoundError(message, name="flatbuffers") from error
         if self.weights is not None:
-            with replacing(path.with_suffix(WEIGHTS), durable=True) as file:
+            with replacing(path.with_name(name + WEIGHTS), durable=True) as file:
                 write(file, {name: on_host(x) for name, x in self.weights.items()}, {})
         with replacing(path, durable=True) as file:
             file.write(written)
@@ -125,17 +137,25 @@ def export(
     **Returns:** an `Exported`. Its inputs and outputs are tuples, lists and dicts: a Module among
     them is a dict of its fields, a named tuple a tuple, and what is no array is left out.
 
-    **Raises:** `TypeError` for what cannot be called; `ValueError` for another `weights`, for
-    weights of a dtype that safetensors has not, beside the program, and for a text that tells of no
-    array; `NotImplementedError`, by JAX, for a program that calls Python; what `fn` raises.
+    **Raises:** `TypeError` for what cannot be called; `ValueError` for another `weights`, for an
+    argument by the name `self`, for weights of a dtype that safetensors has not, beside the
+    program, and for a text that tells of no array, or of one of 64 bits without `jax_enable_x64`;
+    `NotImplementedError`, by JAX, for a program that calls Python; what `fn` raises.
     """
     refuse_uncallable("export", fn=fn)
     if weights not in ("inside", "beside"):
         message = f'`weights` of `export` is "inside" or "beside"; got {weights!r}.'
         raise ValueError(message)
+    if "self" in kwspecs:
+        message = (
+            "`export` has an argument called `self`, which a program of JAX cannot have by name. "
+            "Pass it by position, or give it another name."
+        )
+        raise ValueError(message)
     model, put_back = inner_tree(as_tree(fn))
     beside = _arrays(model) if weights == "beside" else None
-    rebuild = Rebuilding(structs((specs, kwspecs)), is_spec)
+    asked = structs((specs, kwspecs))
+    rebuild, given = Rebuilding(asked, is_spec), Given(*asked)
 
     def run(model: Any, args: Any, kwargs: Any) -> Any:
         args, kwargs = rebuild((args, kwargs))
@@ -153,7 +173,7 @@ def export(
     first = () if beside is None else (beside,)
     exporting = jax_export.export(jax.jit(called), platforms=platforms)
     try:
-        return Exported(exporting(*first, *args, **kwargs), beside)
+        return Exported(exporting(*first, *args, **kwargs), beside, given)
     except NotImplementedError as error:
         error.add_note(
             "A program that calls Python cannot be in a file. Checks (`error_if`) do: set the "
@@ -166,6 +186,8 @@ def _arrays(model: Any) -> dict[str, Any]:
     """The arrays of a model by their paths."""
     arrays = {name: leaf for name, leaf in tree_paths(model).items() if is_array(leaf)}
     for name, array in arrays.items():
+        with naming_saved(name):
+            check_name(name)
         if array.dtype not in NAMES:
             message = (
                 f"`{name}` has the dtype {array.dtype}, which a file beside the program cannot "

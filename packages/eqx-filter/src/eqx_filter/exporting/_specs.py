@@ -23,7 +23,8 @@ def structs(specs: Any) -> Any:
 
     A name stands for the same size in all of them.
 
-    **Raises:** `ValueError` for a text that begins as a dtype and shape and is none.
+    **Raises:** `ValueError` for a text that begins as a dtype and shape and is none, or is of 64
+    bits where JAX has none.
     """
     scope = jax_export.SymbolicScope()
 
@@ -52,6 +53,12 @@ def _parsed(text: str, scope: Any) -> Any:
             "numbers, names or sums and products of them: `float32[batch, 2*width]`."
         )
         raise ValueError(message) from None
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        message = (
+            f"`{text}` is of {dtype}, for which `jax_enable_x64` must be switched on: the program "
+            f"would be of {jax.dtypes.canonicalize_dtype(dtype)}. Switch it on, or write that."
+        )
+        raise ValueError(message)
     return jax.ShapeDtypeStruct(shape, dtype)
 
 

@@ -63,3 +63,23 @@ class Derived:
 
     def __call__(self, checked: bool) -> np.ndarray:
         return self.function(*(part(checked) for part in self.parts))
+
+
+class Kept:
+    """An array of which several are parts: read once for all of them, and then let go."""
+
+    def __init__(self, read: Callable[[bool], np.ndarray], parts: int) -> None:
+        self.read = read
+        self.parts = parts
+        self._array: np.ndarray | None = None
+        self._is_checked = False
+        self._left = 0
+
+    def __call__(self, checked: bool) -> np.ndarray:
+        if self._array is None or (checked and not self._is_checked):
+            self._array, self._is_checked, self._left = self.read(checked), checked, self.parts
+        array = self._array
+        self._left -= 1
+        if self._left == 0:
+            self._array = None
+        return array

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._entries import Derived, Entries, Entry
+from ._entries import Derived, Entries, Entry, Kept
 from ._rule import Found, Place, Renaming, Rule, found_by, gathered, refused
 from ._stars import Match, Stars
 
@@ -44,7 +44,7 @@ class Split(Rule):
 
     def _parts(self, name: str, entry: Entry, place: Place) -> list[Entry]:
         count = len(self.new)
-        known = entry.known()
+        known = _kept(entry, count)
         shape = known.shape or ()
         if not -len(shape) <= self.axis < len(shape):
             why = f"it has the shape {shape}, and no axis {self.axis}"
@@ -116,14 +116,25 @@ class Stack(Renaming):
         """As of `Rule`."""
         new = Stars(self.new)
         rows: dict[str, dict[str, str]] = {}
+        arrays: dict[tuple[str, ...], dict[str, Sequence[str]]] = {}
         for it in found_by(self, self.old, entries, place, optional=self.optional):
-            whole = new.name(Match(it.match.stars[:-1], it.match.rest))
-            rows.setdefault(whole, {})[it.match.stars[-1]] = it.name
+            *outer, number = it.match.stars
+            whole = new.name(Match(tuple(outer), it.match.rest))
+            row = rows.setdefault(whole, {})
+            row[number] = it.name
+            if it.entry.kind not in ("text", "version"):
+                arrays.setdefault(tuple(outer), {})[whole] = row
         for whole, row in rows.items():
             if {*row} != {*map(str, range(len(row)))}:
                 name = next(iter(row.values()))
                 why = f"`{whole}` is of numbers from 0 on without a gap; got {', '.join(row)}"
                 raise refused(self, name, place, why)
+        for of_node in arrays.values():
+            count = max(map(len, of_node.values()))
+            for whole, row in of_node.items():
+                if len(row) < count:
+                    why = f"`{whole}` is of {len(row)}, and others of its node are of {count}"
+                    raise refused(self, rows[whole][str(len(row) - 1)], place, why)
         groups = [(whole, [row[str(i)] for i in range(len(row))]) for whole, row in rows.items()]
         return _together(self, entries, groups, place, self._whole)
 
@@ -156,8 +167,9 @@ class Unstack(Renaming):
         for it in found:
             if not _is_array(self, it.name, it.entry, place):
                 continue
-            entry = known[it.name] = it.entry.known()
+            entry = it.entry.known()
             count = entry.shape[0] if entry.shape else None
+            known[it.name] = _kept(entry, count or 0)
             if count is None or counts.setdefault(it.match.stars, count) != count:
                 others = counts.get(it.match.stars)
                 told = "" if others is None else f", and others of its node have {others} first"
@@ -177,6 +189,12 @@ class Unstack(Renaming):
     def reverse(self) -> Rule:
         """As of `Rule`."""
         return Stack(self.new, self.old, optional=self.optional)
+
+
+def _kept(entry: Entry, parts: int) -> Entry:
+    """The entry of an array that is to be read once for so many parts."""
+    known = entry.known()
+    return replace(known, value=Kept(known.value, parts))
 
 
 def _is_array(rule: Rule, name: str, entry: Entry, place: Place) -> bool:

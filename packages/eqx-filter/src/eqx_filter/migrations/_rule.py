@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, NamedTuple, TypeVar
 
+import jax
+import numpy as np
+
 from ..paths._dotted import nearest
 from ._entries import VERSION, Entries, Entry
 from ._stars import Match, Stars
@@ -73,11 +76,22 @@ class Rule(ABC):
     def __repr__(self) -> str:
         given = [(it, getattr(self, it.name)) for it in fields(self)]
         told = [
-            f"{it.name}={value!r}" if it.kw_only else repr(value)
+            f"{it.name}={_told(value)}" if it.kw_only else _told(value)
             for it, value in given
-            if value != it.default
+            if not _is(value, it.default)
         ]
         return f"{type(self).__name__.lower()}({', '.join(told)})"
+
+
+def _is(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, (bool, int, str)) and value == default)
+
+
+def _told(value: Any) -> str:
+    """What a message says of an argument: of an array its dtype and shape."""
+    if not isinstance(value, (np.ndarray, jax.Array)):
+        return repr(value)
+    return f"{value.dtype}[{','.join(map(str, value.shape))}]"
 
 
 @dataclass(frozen=True, repr=False)
@@ -171,3 +185,24 @@ def refused(rule: Rule, name: str, place: Place, why: str) -> ValueError:
     """Give the error that is raised of a name."""
     message = f"`{rule!r}` cannot be applied to `{name}` of {place.told}: {why}."
     return ValueError(message)
+
+
+def made_by(rule: Rule, function: Callable[[Any], Any], name: str, given: Any) -> np.ndarray:
+    """The array that a function of the user makes for a name.
+
+    **Raises:** `ValueError` if it makes none; what the function raises, with a note.
+    """
+    try:
+        made = function(given)
+    except Exception as error:
+        error.add_note(f"It was raised in `{rule!r}`, for `{name}`.")
+        raise
+    is_of_keys = isinstance(made, jax.Array) and jax.dtypes.issubdtype(
+        made.dtype, jax.dtypes.prng_key
+    )
+    array = None if is_of_keys else np.asarray(made)
+    if array is None or array.dtype.hasobject or array.dtype.kind in "SUmM":
+        told = "PRNG keys" if is_of_keys else f"a `{type(made).__name__}`"
+        message = f"`{rule!r}` gives {told} for `{name}`, and must give an array of numbers."
+        raise ValueError(message)
+    return array

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from ._entries import Entries, Entry, of_array
-from ._rule import Log, Place, Rule
+from ..shared._numbers import as_dtype
+from ._entries import Derived, Entries, Entry, of_array
+from ._rule import Log, Place, Rule, made_by
 
 
 def checked(rules: Any, told: str) -> tuple[Rule, ...]:
@@ -71,7 +72,8 @@ def _value(name: str, entry: Entry, like: Mapping[str, Any]) -> Any:
 def resolved(name: str, entry: Entry, like: Mapping[str, Any]) -> Entry:
     """The entry of a value that a `default` gives; still a default if it is that of `like`.
 
-    **Raises:** `ValueError` if `like` has no such leaf, or none with values.
+    **Raises:** `ValueError` if `like` has no such leaf, none with values, or one that has no place
+    for the value.
     """
     rule, value = entry.rules[0], entry.value
     is_plain = value is not None and not callable(value) and np.ndim(value) > 0
@@ -89,12 +91,20 @@ def resolved(name: str, entry: Entry, like: Mapping[str, Any]) -> Entry:
     if value is None:
         return entry
     if callable(value):
-        return Entry("array", lambda _: np.asarray(value(leaf)), shape, dtype, rules=entry.rules)
+        read = Derived(lambda: made_by(rule, value, name, leaf), [])
+        return Entry("array", read, rules=entry.rules)
     if isinstance(value, (bool, int, float, complex)):
         if shape is None:
             return Entry("number", value, rules=entry.rules)
-        return Entry("array", lambda _: np.full(shape, value, dtype), shape, dtype, (), entry.rules)
-    array = np.asarray(value)
+        one = as_dtype(value, dtype)
+        if one is None:
+            message = (
+                f"`{rule!r}` gives {value!r} to `{name}`, which is of dtype {dtype} in `like` and "
+                "has no place for it. Give `default` a value of that dtype."
+            )
+            raise ValueError(message)
+        return Entry("array", lambda _: np.full(shape, one), shape, one.dtype, (), entry.rules)
+    array = made_by(rule, lambda it: it, name, value)
     return Entry("array", lambda _: array, array.shape, array.dtype, rules=entry.rules)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..shared._naming import refuse_uncallable
 from ._entries import Derived, Entries, Entry
 from ._parts import Join, Split, Stack, Unstack
-from ._rule import Place, Rule, check_stars, found_by, refused
+from ._rule import Place, Rule, check_stars, found_by, made_by, refused
 from ._stars import Stars
 
 
@@ -87,8 +88,8 @@ class Convert(Rule):
     def apply(self, entries: Entries, place: Place) -> Entries:
         """As of `Rule`."""
 
-        def converted(_: str, entry: Entry) -> Entry:
-            read = Derived(lambda array: np.asarray(self.function(array)), [entry.value])
+        def converted(name: str, entry: Entry) -> Entry:
+            read = Derived(lambda array: made_by(self, self.function, name, array), [entry.value])
             return entry.by(self, value=read, shape=None, dtype=None)
 
         return _each(self, self.where, entries, place, converted, optional=self.optional)
@@ -122,10 +123,15 @@ def convert(
 
     **Returns:** a rule. It has a reverse if there is `back`.
 
-    **Raises:** `ValueError` for a text that is no pattern. When it is applied: `ValueError` if no
-    name matches, and for an array of PRNG keys; when an array is read, what `function` raises.
+    **Raises:** `ValueError` for a text that is no pattern; `TypeError` for what is no text or no
+    function. When it is applied: `ValueError` if no name matches, and for an array of PRNG keys;
+    when an array is read, `ValueError` if `function` gives no array, and what it raises, with a
+    note of the rule and the name.
     """
     Stars(where)
+    refuse_uncallable("convert", function=function)
+    if back is not None:
+        refuse_uncallable("convert", back=back)
     return Convert(where, function, back, optional=optional)
 
 
@@ -173,8 +179,8 @@ def split(
     `join`.
 
     **Raises:** `ValueError` if the patterns differ in their stars, or `sizes` is not as long as
-    `new`. When it is applied: `ValueError` if no name matches, if two arrays would have one name,
-    for an array that cannot be divided so, and for one of PRNG keys.
+    `new` or has what is no size. When it is applied: `ValueError` if no name matches, if two arrays
+    would have one name, for an array that cannot be divided so, and for one of PRNG keys.
     """
     given = _checked("split", old, new, sizes)
     return Split(old, tuple(new), axis=axis, sizes=given, optional=optional)
@@ -222,7 +228,12 @@ def _checked(
             f"{len(sizes)} sizes."
         )
         raise ValueError(message)
-    return None if sizes is None else tuple(sizes)
+    given = None if sizes is None else tuple(sizes)
+    for size in given or ():
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
+            message = f"`sizes` of `{kind}` are integers from 0 on; got {given}."
+            raise ValueError(message)
+    return given if given is None else tuple(map(int, given))
 
 
 def stack(old: str, new: str, *, optional: bool = False) -> Rule:

@@ -8,8 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ..checkpoints._host import NUMBERS
-from ..checkpoints._named import is_array_leaf, number_of, static_texts
+from ..checkpoints._fits import (
+    Unfit,
+    check_dtype,
+    check_fits_sharding,
+    check_is_array,
+    check_is_of_jax,
+    check_keys,
+    check_number,
+    is_saved,
+    key_form,
+)
+from ..checkpoints._named import number_of, static_texts
 from ..checkpoints._refusals import WaysOut, does_not_fit, told_of_names, told_of_static
 from ..checkpoints._versions import versions_of
 from ..paths._nodes import Node, nodes_of
@@ -30,38 +40,50 @@ class Fit:
 
     def plan(self, name: str, leaf: Any, sharding: Any) -> Any:
         """How Orbax is to read a leaf; None for one that it does not read."""
-        if type(leaf) in NUMBERS:
-            self._number(name)
+        numbers = self.texts["numbers"]
+        if not is_saved(leaf):
             return None
-        if not (isinstance(leaf, jax.ShapeDtypeStruct) or is_array_leaf(leaf)):
-            return None
-        if name not in self.saved:
-            self.missing.append(name)
-            return None
-        shape, dtype = self.saved[name]
-        own = jax.eval_shape(jax.random.key_data, leaf) if is_key_like(leaf) else leaf
-        if is_key_like(leaf) != (name in self.texts["keys"]):
-            here, there = ("PRNG keys", "numbers")[:: 1 if is_key_like(leaf) else -1]
-            self.faults.append(f"`{name}` holds {there}, and {here} in `like`.")
-        elif tuple(own.shape) != shape:
-            self.faults.append(f"`{name}` has shape {shape}, and {tuple(own.shape)} in `like`.")
-        elif own.dtype != dtype and not self.args.cast:
-            self.is_castable = True
-            self.faults.append(f"`{name}` has dtype {dtype}, and {own.dtype} in `like`.")
-        elif name in self.texts["empty"]:
-            self.found[name] = np.empty(shape, own.dtype)
-        elif isinstance(leaf, (np.ndarray, np.generic)):
-            return ocp.RestoreArgs(restore_type=np.ndarray, dtype=own.dtype)
-        else:
-            sharding = sharding or getattr(leaf, "sharding", None) or _default()
-            return ocp.ArrayRestoreArgs(sharding=sharding, global_shape=shape, dtype=own.dtype)
+        try:
+            if name in numbers:
+                self.found[name] = number_of(*numbers[name])
+                check_number(self.found[name], leaf)
+            elif name in self.saved:
+                return self._array(name, leaf, sharding)
+            else:
+                self.missing.append(name)
+        except Unfit as fault:
+            self.faults.append(f"`{name}` is {fault}.")
         return None
 
-    def _number(self, name: str) -> None:
-        if name in self.texts["numbers"]:
-            self.found[name] = number_of(*self.texts["numbers"][name])
+    def _array(self, name: str, leaf: Any, sharding: Any) -> Any:
+        """How Orbax is to read an array.
+
+        **Raises:** `Unfit`.
+        """
+        check_is_array(leaf)
+        (shape, dtype), impl = self.saved[name], self.texts["keys"].get(name)
+        if impl is not None or key_form(leaf)[0] is not None:
+            check_keys(impl, shape, dtype, leaf)
+            wanted = dtype
         else:
-            self.missing.append(name)
+            wanted = np.dtype(leaf.dtype)
+            if leaf.shape != shape:
+                told = f"of shape {leaf.shape} in `like`, and of {shape} in the file"
+                raise Unfit(told)
+            is_complex = dtype.kind == "c" and wanted.kind != "c"
+            self.is_castable |= dtype != wanted and not is_complex and not self.args.cast
+            check_dtype(dtype, wanted, may_cast=self.args.cast)
+            check_is_of_jax(wanted, leaf)
+        is_numpy = isinstance(leaf, (np.ndarray, np.generic))
+        if sharding is not None and not is_numpy:
+            check_fits_sharding(leaf.shape, sharding)
+        if name in self.texts["empty"]:
+            self.found[name] = np.empty(shape, wanted)
+            return None
+        if is_numpy:
+            return ocp.RestoreArgs(restore_type=np.ndarray, dtype=wanted)
+        to = sharding or getattr(leaf, "sharding", None) or _default()
+        return ocp.ArrayRestoreArgs(sharding=to, global_shape=shape, dtype=wanted)
 
     def refuse(self, directory: Any, own: Mapping[str, Any]) -> None:
         """Raise what does not fit.
@@ -97,11 +119,6 @@ class Fit:
             return found[()]
         is_of_jax = isinstance(found, np.ndarray) and not isinstance(leaf, np.ndarray)
         return jnp.asarray(found) if is_of_jax else found
-
-
-def is_key_like(leaf: Any) -> bool:
-    """Whether the leaf is an array of typed PRNG keys, or stands for one."""
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _told_of_steps(nodes: Sequence[Node]) -> str:

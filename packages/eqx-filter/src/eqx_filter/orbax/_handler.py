@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from ..checkpoints._host import NUMBERS, is_key
-from ..checkpoints._named import is_array_leaf, static_texts
+from ..checkpoints._errors import naming_saved
+from ..checkpoints._fits import is_saved
+from ..checkpoints._host import NUMBERS, is_key, on_host
+from ..checkpoints._load_named import check_choices
+from ..checkpoints._named import encoded, static_texts
 from ..checkpoints._shardings import each_sharding
 from ..paths import from_paths, tree_paths
 from ..paths._nodes import nodes_of
@@ -52,6 +54,7 @@ class TreeHandler(ocp.AsyncCheckpointHandler):
 
     def restore(self, directory: Any, args: "TreeRestore") -> Any:
         """Restore a PyTree of the structure of `args.like`."""
+        check_choices("TreeRestore", strict=args.strict, static=args.static)
         texts = json.loads(self._read(directory, {TEXTS: ocp.RestoreArgs(restore_type=str)})[TEXTS])
         saved = {**_described(self.metadata(directory)), **_empty(texts)}
         own = tree_paths(args.like)
@@ -134,13 +137,11 @@ def _taken(tree: Any) -> dict[str, Any]:
         "empty": {},
     }
     for name, leaf in tree_paths(tree).items():
-        if isinstance(leaf, jax.ShapeDtypeStruct):
-            message = f"`{name}` cannot be saved: it is a `jax.ShapeDtypeStruct`, without values."
-            raise TypeError(message)
         if type(leaf) in NUMBERS:
             texts["numbers"][name] = type(leaf).__name__, repr(leaf)
-        elif is_array_leaf(leaf):
-            array = _array(name, leaf, texts)
+        elif is_saved(leaf):
+            with naming_saved(name):
+                array = _array(name, leaf, texts)
             if array.size:
                 arrays[name] = array
             else:
@@ -149,8 +150,9 @@ def _taken(tree: Any) -> dict[str, Any]:
 
 
 def _array(name: str, leaf: Any, texts: dict[str, Any]) -> Any:
-    if not isinstance(leaf, jax.Array):
-        return np.asarray(leaf)
+    if isinstance(leaf, (jax.ShapeDtypeStruct, jax.core.Tracer)) or not isinstance(leaf, jax.Array):
+        encoded(leaf)  # which refuses what has no place in files of `save`
+        return on_host(leaf)
     if not is_key(leaf):
         return leaf
     texts["keys"][name] = str(jax.random.key_impl(leaf))

@@ -105,8 +105,30 @@ def _regex(pattern: str) -> str:
     if pattern == _ANY:
         return rf"(?:(?:{_CHARACTER})+\.)*"
     words = re.split(r"((?:\\.|[^*\\])+)", pattern)
-    any_text = rf"(?:{_CHARACTER})*"
-    return "".join(any_text if set(it) == {"*"} else re.escape(it) for it in words) + r"\."
+    return glob_regex(["*" if set(it) == {"*"} else it for it in words]) + r"\."
+
+
+def glob_regex(words: Sequence[str]) -> str:
+    """A regular expression of stars and the texts between them, in time linear in the text.
+
+    A text between two stars is looked for once, where it comes first: if the rest matches behind
+    any of its places, it does behind that one.
+    """
+    texts: list[str] = []
+    has_star = False
+    for place, word in enumerate(words):
+        is_last = not any(words[place + 1 :])
+        if word == "*":
+            has_star = True
+            texts += [rf"(?:{_CHARACTER})*"] * is_last
+        elif has_star and word:
+            text = re.escape(word)
+            texts.append(
+                rf"(?:{_CHARACTER})*{text}" if is_last else rf"(?>(?:{_CHARACTER})*?{text})"
+            )
+        else:
+            texts.append(re.escape(word))
+    return "".join(texts)
 
 
 def _parts(text: str) -> Sequence[str]:
