@@ -72,7 +72,8 @@ COMPILED = {
 }
 """What makes JAX keep each program: no process, and no later session, compiles it again."""
 
-NUMERICAL = ["nn", "parity", "filter", "laws", "equinox"]
+ROOMS = "batching compiled control_flow derivatives inspecting loops primitives rules training"
+NUMERICAL = ["nn", "parity", "laws", "equinox", *(f"filter/{it}" for it in ROOMS.split())]
 """Folders of tests that compare numbers which a processor rounds."""
 
 INSTRUCTIONS = ["SSE4_2", "AVX2", "AVX512"]
