@@ -162,3 +162,9 @@ class Colours(enum.Enum):
 )
 def test_what_is_held_safely_or_cannot_be_looked_at_is_no_matter(static):
     assert filter_jit(lambda held, x: x)(static, jnp.ones(1)) == 1
+
+
+def test_a_function_may_close_over_what_cannot_be_flattened():
+    """One looks into it for tracers."""
+    odd = {1: 2.0, "a": 3.0}  # keys without an order
+    assert filter_jit(lambda fn, x: fn(x))(lambda x: x * odd[1], 4.0) == 8

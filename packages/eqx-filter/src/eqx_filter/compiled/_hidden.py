@@ -51,21 +51,28 @@ def warn_of_hidden_arrays(
         warn_user(message)
 
 
-def holds_tracers(held: Any, depth: int = 4) -> bool:
-    """Whether a function closes over a tracer, or over a function that does."""
-    inside: list[Any]
+def holds_tracers(held: Any) -> bool:
+    """Whether a function closes over a tracer, or over a function that does.
+
+    Whatever is raised by what it closes over, it is a function like others.
+    """
+    try:
+        return _holds_tracers(held, 4)
+    except Exception:
+        return False
+
+
+def _holds_tracers(held: Any, depth: int) -> bool:
     if isinstance(held, functools.partial):
-        inside = [held.func, held.args, held.keywords]
+        inside: list[Any] = [held.func, held.args, held.keywords]
     elif isinstance(held, types.MethodType):
         inside = [held.__self__, held.__func__]
+    elif isinstance(held, types.FunctionType):
+        inside = list(map(_content, held.__closure__ or ()))
     else:
-        inside = list(map(_content, getattr(held, "__closure__", None) or ()))
+        return isinstance(held, jax.core.Tracer)
     leaves = itertools.chain.from_iterable(map(jtu.tree_leaves, inside))
-    return any(
-        isinstance(leaf, jax.core.Tracer)
-        or (depth > 0 and callable(leaf) and holds_tracers(leaf, depth - 1))
-        for leaf in leaves
-    )
+    return depth > 0 and any(_holds_tracers(leaf, depth - 1) for leaf in leaves)
 
 
 def _content(cell: types.CellType) -> Any:
