@@ -24,6 +24,20 @@ class Place(NamedTuple):
     stacked: int
     above: tuple[tuple[str, Any], ...]
 
+    def free(self, spec: PartitionSpec | None, axis: str, count: int) -> list[int]:
+        """Which axes can be split `count` times by an axis of the mesh that splits none of them."""
+        entries = entries_of(spec or PartitionSpec(), len(self.shape))
+        if any(axis in axes_of(entry) for entry in entries):
+            return []
+        pairs = enumerate(zip(entries, self.shape, strict=True))
+        return [i for i, (entry, size) in pairs if entry is None and size % count == 0]
+
+    def split(self, spec: PartitionSpec | None, place: int, axis: str) -> PartitionSpec:
+        """The spec that splits one axis more."""
+        entries = entries_of(spec or PartitionSpec(), len(self.shape))
+        entries[place] = axis
+        return PartitionSpec(*entries)
+
     @property
     def bytes(self) -> int:
         """The size of the whole array."""

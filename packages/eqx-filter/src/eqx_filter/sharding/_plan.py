@@ -93,12 +93,14 @@ class ShardingPlan:
             for i, place in enumerate(places):
                 if place is None:
                     continue
+                spec = found[i]
                 if isinstance(rule, ShardingRule):
-                    found[i] = rule(place, found[i], sizes)
-                elif mask is not None and mask[i] and found[i] is None:
-                    found[i] = _asked(rule, place)
-                if found[i] is not None:
-                    check_spec(place, found[i], sizes, rule)
+                    spec = rule(place, spec, sizes)
+                elif mask is not None and mask[i] and spec is None:
+                    spec = _asked(rule, place)
+                if spec is not None and spec is not found[i]:
+                    check_spec(place, spec, sizes, rule)
+                found[i] = spec
         default = self.default
         return [
             None if place is None else default if spec is None else spec

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from jax.sharding import PartitionSpec
 
-from ._places import Place, axes_of, entries_of
+from ._places import Place
 
 
 class ShardingRule:
@@ -62,20 +62,13 @@ class Fsdp(ShardingRule):
         self, place: Place, spec: PartitionSpec | None, sizes: Mapping[str, int]
     ) -> PartitionSpec | None:
         """Split the largest axis that can be, and is not yet."""
-        entries = entries_of(spec or PartitionSpec(), len(place.shape))
-        named = {name for entry in entries for name in axes_of(entry)}
-        if self.axis in named or math.prod(place.shape) < self.min_size:
+        if math.prod(place.shape) < self.min_size:
             return spec
         first = 0 if self.layers else place.stacked
-        free = [
-            i
-            for i in range(first, len(entries))
-            if entries[i] is None and place.shape[i] and place.shape[i] % sizes[self.axis] == 0
-        ]
+        free = [i for i in place.free(spec, self.axis, sizes[self.axis]) if i >= first]
         if not free:
             return spec
-        entries[max(free, key=lambda i: (place.shape[i], -i))] = self.axis
-        return PartitionSpec(*entries)
+        return place.split(spec, max(free, key=lambda i: (place.shape[i], -i)), self.axis)
 
 
 def data_parallel(axis: str = "data") -> ShardingRule:

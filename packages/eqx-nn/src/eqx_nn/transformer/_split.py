@@ -30,14 +30,12 @@ class TensorParallel(ShardingRule):
         self, place: Any, spec: PartitionSpec | None, sizes: Mapping[str, int]
     ) -> PartitionSpec | None:
         """Split one axis of a weight or a bias of a layer that is known here."""
-        count, split = sizes[self.axis], self._axis_of(place, sizes[self.axis])
-        entries = [*(spec or ()), *[None] * (len(place.shape) - len(spec or ()))]
-        if split is None or self.axis in _names(entries) or place.shape[split] % count:
+        split = self._axis_of(place, sizes[self.axis])
+        if split is None:
             return spec
-        if entries[split] is not None:
-            return spec
-        entries[split] = self.axis
-        return PartitionSpec(*entries)
+        index = len(place.shape) + split
+        is_free = index in place.free(spec, self.axis, sizes[self.axis])
+        return place.split(spec, index, self.axis) if is_free else spec
 
     def _axis_of(self, place: Any, count: int) -> int | None:
         """Which axis of an array is split, counted from the last; None for none."""
@@ -72,7 +70,3 @@ def _in_attention(name: str, attention: MultiheadAttention, count: int) -> str:
     if attention.num_heads % count or keys % count:
         return ""
     return "inputs" if name == "output_proj" else "outputs"
-
-
-def _names(entries: list[Any]) -> list[str]:
-    return [it for entry in entries for it in (entry if isinstance(entry, tuple) else (entry,))]
