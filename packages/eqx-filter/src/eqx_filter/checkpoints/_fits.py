@@ -13,6 +13,10 @@ class Unfit(Exception):  # noqa: N818 - it is no error for the user, who is told
     """What keeps an entry of a file from being a leaf; the message goes on after its name."""
 
 
+class Castable(Unfit):
+    """Of another dtype, to which it could be cast."""
+
+
 def is_saved(leaf: Any) -> bool:
     """Whether a leaf is an array or a number, or stands for one."""
     return is_array_leaf(leaf) or isinstance(leaf, jax.ShapeDtypeStruct) or type(leaf) in NUMBERS
@@ -67,10 +71,11 @@ def check_dtype(found: Any, wanted: Any, *, may_cast: bool) -> None:
     """Refuse another dtype that is not to be cast, or that is complex for one that is real."""
     if found == wanted.newbyteorder("="):
         return
+    is_complex = found.kind == "c" and wanted.kind != "c"
     if not may_cast:
         told = f"of dtype `{wanted}` in `like`, and of `{found}` in the file"
-        raise Unfit(told)
-    if found.kind == "c" and wanted.kind != "c":
+        raise (Unfit if is_complex else Castable)(told)
+    if is_complex:
         told = f"of dtype `{wanted}`, and complex in the file"
         raise Unfit(told)
 

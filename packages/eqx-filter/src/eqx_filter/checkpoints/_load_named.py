@@ -22,7 +22,7 @@ from ._refusals import (
     WaysOut,
     does_not_fit,
     shapes_of,
-    told_of_names,
+    told_of_both,
     told_of_renames,
     told_of_static,
 )
@@ -126,7 +126,7 @@ def load(
     if where is None:
         unexpected = left
         differing = source.differing(static_texts(nodes)) if is_compared else []
-    told = _told_of_names(source, left, unexpected, strict)
+    told = told_of_both(source.missing, unexpected, left, strict)
     differing_told = [told_of_static(*it) for it in differing if static == "compare"]
     refused = [*source.faults, *told, *differing_told]
     if refused:
@@ -168,17 +168,6 @@ def _refuse_arrays(path: object) -> None:
             "them other names; and `from_paths(like, arrays)`."
         )
         raise TypeError(message)
-
-
-def _told_of_names(
-    source: Source, left: list[str], unexpected: list[str], strict: Strictness
-) -> list[str]:
-    told: list[str] = []
-    if strict in (True, "missing"):
-        told += told_of_names("lacks", source.missing, "it has", left)
-    if strict in (True, "unexpected"):
-        told += told_of_names("has also", unexpected, "`like` has", source.missing)
-    return told
 
 
 def _renames(source: Source, own: Mapping[str, Any], left: Sequence[str], has_rules: bool) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..paths._dotted import nearest
+from ..paths._dotted import Strictness, nearest
 
 _MOST_TOLD = 12
 _MOST_NAMES = 10
@@ -38,7 +38,7 @@ def does_not_fit(place: object, refused: list[str], ways: WaysOut, hint: str = "
     return RuntimeError(f"`{place}` does not fit `like`. {told}{hint}{ways.told()}")
 
 
-def told_of_names(verb: str, names: list[str], other: str, others: list[str]) -> list[str]:
+def _told_of_names(verb: str, names: list[str], other: str, others: list[str]) -> list[str]:
     """Tell of names, each with the one of the others that is most like it."""
     if not names:
         return []
@@ -47,6 +47,21 @@ def told_of_names(verb: str, names: list[str], other: str, others: list[str]) ->
     told = [f"`{name}`" + (f" ({other} `{it[0]}`)" if it else "") for name, it in pairs]
     more = ", ..." if len(names) > _MOST_NAMES else ""
     return [f"The file {verb} {', '.join(told)}{more}."]
+
+
+def told_of_both(
+    missing: list[str], unexpected: list[str], left: list[str], strict: Strictness
+) -> list[str]:
+    """Tell of what is missing and of what is unexpected, as far as it is refused.
+
+    `left` are all names that are in the file alone, to be alike.
+    """
+    told: list[str] = []
+    if strict in (True, "missing"):
+        told += _told_of_names("lacks", missing, "it has", left)
+    if strict in (True, "unexpected"):
+        told += _told_of_names("has also", unexpected, "`like` has", missing)
+    return told
 
 
 def told_of_static(name: str, saved: str, here: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..shared._predicates import is_inexact
 from ._fits import (
+    Castable,
     Unfit,
     check_dtype,
     check_fits_sharding,
@@ -93,6 +94,7 @@ class Source:
                 else self._array(name, at, like, sharding)
             )
         except Unfit as fault:
+            self.is_castable |= isinstance(fault, Castable)
             self.faults.append(f"`{name}` is {fault}.")
             return like
         self.loaded.append(name)
@@ -148,10 +150,7 @@ class Source:
         dtype = np.dtype(like.dtype)
         is_told = self.dtype is not None and is_inexact(dtype)
         dtype = self.dtype if is_told else dtype
-        may_cast = is_told or self.may_cast
-        if not may_cast and array.dtype != dtype.newbyteorder("="):
-            self.is_castable |= array.dtype.kind != "c" or dtype.kind == "c"
-        check_dtype(array.dtype, dtype, may_cast=may_cast)
+        check_dtype(array.dtype, dtype, may_cast=is_told or self.may_cast)
         if array.dtype != dtype.newbyteorder("="):
             self.cast.append(name)
         placed = _placed(array, dtype, like, sharding)

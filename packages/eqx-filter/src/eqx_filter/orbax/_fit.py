@@ -9,6 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ..checkpoints._fits import (
+    Castable,
     Unfit,
     check_dtype,
     check_fits_sharding,
@@ -20,7 +21,7 @@ from ..checkpoints._fits import (
     key_form,
 )
 from ..checkpoints._named import number_of, static_texts
-from ..checkpoints._refusals import WaysOut, does_not_fit, told_of_names, told_of_static
+from ..checkpoints._refusals import WaysOut, does_not_fit, told_of_both, told_of_static
 from ..checkpoints._versions import versions_of
 from ..paths._nodes import Node, nodes_of
 
@@ -52,6 +53,7 @@ class Fit:
             else:
                 self.missing.append(name)
         except Unfit as fault:
+            self.is_castable |= isinstance(fault, Castable)
             self.faults.append(f"`{name}` is {fault}.")
         return None
 
@@ -70,8 +72,6 @@ class Fit:
             if leaf.shape != shape:
                 told = f"of shape {leaf.shape} in `like`, and of {shape} in the file"
                 raise Unfit(told)
-            is_complex = dtype.kind == "c" and wanted.kind != "c"
-            self.is_castable |= dtype != wanted and not is_complex and not self.args.cast
             check_dtype(dtype, wanted, may_cast=self.args.cast)
             check_is_of_jax(wanted, leaf)
         is_numpy = isinstance(leaf, (np.ndarray, np.generic))
@@ -90,13 +90,10 @@ class Fit:
 
         **Raises:** `RuntimeError` that names the leaves.
         """
-        args, names, differing = self.args, list[str](), list[str]()
+        args, differing = self.args, list[str]()
         left = [name for name in (*self.saved, *self.texts["numbers"]) if name not in own]
         nodes = nodes_of(args.like)
-        if args.strict in (True, "missing"):
-            names += told_of_names("lacks", self.missing, "it has", left)
-        if args.strict in (True, "unexpected"):
-            names += told_of_names("has also", left, "`like` has", self.missing)
+        names = told_of_both(self.missing, left, left, args.strict)
         if args.static == "compare":
             here, there = static_texts(nodes), self.texts["static"]
             both = [name for name in here if name in there and here[name] != there[name]]
