@@ -134,6 +134,11 @@ class TestRules:
         with pytest.raises(TypeError, match="A rule of `ShardingPlan` is"):
             ShardingPlan(rules, ABSTRACT)
 
+    @pytest.mark.parametrize("rule", [fsdp("rows"), data_parallel("rows")])
+    def test_an_axis_that_the_mesh_has_not(self, rule):
+        with pytest.raises(ValueError, match=r"is for `rows`; .* axes \('data', 'model'\)"):
+            ShardingPlan([rule], ABSTRACT)
+
     def test_what_is_no_mesh(self):
         with pytest.raises(TypeError, match=r"`mesh` of `ShardingPlan` is a"):
             ShardingPlan([], ("data",))

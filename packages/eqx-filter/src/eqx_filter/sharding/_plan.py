@@ -53,12 +53,13 @@ class ShardingPlan:
             `AbstractMesh`, for a plan that is read and not run.
         - `default`: the spec of arrays that no rule decides; None for a copy on each device.
 
-        **Raises:** `TypeError` for a rule that is none, and for a mesh that is none.
+        **Raises:** `TypeError` for a rule that is none, and for a mesh that is none; `ValueError`
+        for a rule that names an axis which the mesh has not.
         """
         if not isinstance(mesh, (Mesh, AbstractMesh)):
             message = f"`mesh` of `ShardingPlan` is a `jax.sharding.Mesh`; got {mesh!r}."
             raise TypeError(message)
-        self.rules = _checked(rules)
+        self.rules = _checked(rules, tuple(mesh.shape))
         self.mesh = mesh
         self.default = PartitionSpec() if default is None else default
 
@@ -234,10 +235,10 @@ def _struct(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
-def _checked(rules: Any) -> tuple[Any, ...]:
+def _checked(rules: Any, axes: tuple[str, ...]) -> tuple[Any, ...]:
     """The rules, pairs and others.
 
-    **Raises:** `TypeError`, naming one that is none.
+    **Raises:** `TypeError`, naming one that is none; `ValueError` for an axis that is none.
     """
     found = []
     for rule in rules.items() if isinstance(rules, Mapping) else rules:
@@ -248,6 +249,10 @@ def _checked(rules: Any) -> tuple[Any, ...]:
                 f"`PartitionSpec` or a function of path and shape; got {rule!r}."
             )
             raise TypeError(message)
+        other = [it for it in getattr(rule, "axes", ()) if it not in axes]
+        if other:
+            message = f"The rule `{rule!r}` is for `{other[0]}`; the mesh has the axes {axes}."
+            raise ValueError(message)
         found.append(rule if isinstance(rule, ShardingRule) else tuple(rule))
     return tuple(found)
 

@@ -12,9 +12,11 @@ from ._places import Place
 class ShardingRule:
     """A rule of a plan that looks at shapes: called with an array and the spec that it has so far.
 
-    `batch_axes` are the axes of the mesh over which it wants batches to be split.
+    `axes` are the axes of the mesh that it names, and `batch_axes` those over which it wants
+    batches to be split.
     """
 
+    axes: tuple[str, ...] = ()
     batch_axes: tuple[str, ...] = ()
 
     def __call__(
@@ -28,15 +30,22 @@ class ShardingRule:
 
 
 @dataclasses.dataclass(frozen=True)
-class DataParallel(ShardingRule):
-    """Copies of the model, and a part of each batch for every device; see `data_parallel`."""
+class AlongAxis(ShardingRule):
+    """A rule for one axis of the mesh, over which batches are split."""
 
     axis: str
 
     @property
-    def batch_axes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def axes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The one axis."""
         return (self.axis,)
+
+    batch_axes = axes  # pyright: ignore[reportAssignmentType]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataParallel(AlongAxis):
+    """Copies of the model, and a part of each batch for every device; see `data_parallel`."""
 
     def __call__(
         self, place: Place, spec: PartitionSpec | None, sizes: Mapping[str, int]
@@ -46,17 +55,11 @@ class DataParallel(ShardingRule):
 
 
 @dataclasses.dataclass(frozen=True)
-class Fsdp(ShardingRule):
+class Fsdp(AlongAxis):
     """A part of each array, and of each batch, for every device; see `fsdp`."""
 
-    axis: str
     min_size: int
     layers: bool
-
-    @property
-    def batch_axes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The one axis."""
-        return (self.axis,)
 
     def __call__(
         self, place: Place, spec: PartitionSpec | None, sizes: Mapping[str, int]

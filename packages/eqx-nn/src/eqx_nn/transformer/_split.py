@@ -26,6 +26,11 @@ class TensorParallel(ShardingRule):
 
     axis: str
 
+    @property
+    def axes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The one axis."""
+        return (self.axis,)
+
     def __call__(
         self, place: Any, spec: PartitionSpec | None, sizes: Mapping[str, int]
     ) -> PartitionSpec | None:
