@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -120,6 +121,71 @@ def test_a_scanned_perceptron_begins_as_one_of_a_tuple():
     apart, scanned = make().layers, make(scan=True).layers
     middle = np.stack([it.weight for it in apart[1:-1]])
     np.testing.assert_allclose(scanned[1].weight, middle, rtol=1e-6)
+
+
+NORMS = {
+    "LayerNorm": (functools.partial(nn.LayerNorm, (2, 3)), (2, 3)),
+    "RMSNorm": (functools.partial(nn.RMSNorm, 4), (4,)),
+    "GroupNorm": (functools.partial(nn.GroupNorm, 2, 4), (4,)),
+    "InstanceNorm": (functools.partial(nn.InstanceNorm, 4), (4,)),
+    "BatchNorm": (functools.partial(nn.BatchNorm, 4, "batch", mode="batch"), (4,)),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+class TestNorms:
+    def test_weight_and_bias_are_drawn_in_their_own_shape(self, name):
+        make, shape = NORMS[name]
+        layer = make(weight_init=NORMAL, bias_init=INIT.uniform(), key=KEY)
+        one, two = jax.random.split(KEY)
+        np.testing.assert_array_equal(layer.weight, NORMAL(one, shape, "float32"))
+        np.testing.assert_array_equal(layer.bias, INIT.uniform()(two, shape, "float32"))
+
+    def test_constants_need_no_key(self, name):
+        make, shape = NORMS[name]
+        layer = make(weight_init=ZEROS, dtype="float16")
+        assert layer.weight.shape == shape
+        assert layer.weight.dtype == layer.bias.dtype == jnp.float16
+        assert not jnp.any(layer.weight)
+        with_key, without = make(key=KEY), make()
+        assert tree_equal((with_key.weight, with_key.bias), (without.weight, without.bias))
+
+    def test_other_numbers_do(self, name):
+        make, shape = NORMS[name]
+        with pytest.raises((TypeError, AttributeError)) as caught:
+            make(bias_init=NORMAL)
+        told = f"`bias_init` of `{name}` was called with None, the shape {re.escape(str(shape))}"
+        assert re.match(told, caught.value.__notes__[0])
+        assert "Give the layer a PRNG key" in caught.value.__notes__[0]
+        with pytest.raises(TypeError, match=f"`{name}` needs a PRNG key as `key`"):
+            make(weight_init=ZEROS, key=0)
+
+    def test_reinit_draws_alike(self, name):
+        make, shape = NORMS[name]
+        layer = nn.reinit(make(), {"weight": NORMAL}, KEY)
+        expected = NORMAL(nn.Keys(KEY)["weight"](), shape, "float32")
+        np.testing.assert_array_equal(layer.weight, expected)
+
+
+def test_a_norm_without_parameters_draws_none():
+    layer = nn.LayerNorm(3, use_weight=False, use_bias=False, weight_init=NORMAL, bias_init=NORMAL)
+    assert layer.weight is layer.bias is None
+
+
+def test_a_linear_recurrent_unit_draws_what_is_no_eigenvalue():
+    plain = nn.LRU(3, 4, key=KEY)
+    layer = nn.LRU(3, 4, weight_init=INIT.orthogonal(), key=KEY)
+    keys = jax.random.split(KEY, 7)[2:6]
+    names = {"B_real": (4, 3), "B_imag": (4, 3), "C_real": (3, 4), "C_imag": (3, 4)}
+    for key, (name, shape) in zip(keys, names.items(), strict=True):
+        expected = by_hand(INIT.orthogonal(), key, shape)
+        np.testing.assert_allclose(getattr(layer, name), expected, atol=1e-6)
+    for name in ("nu_log", "theta_log", "gamma_log", "D"):
+        np.testing.assert_array_equal(getattr(layer, name), getattr(plain, name))
+    fans = nn.reinit(
+        plain, {"B_real": lambda key, shape, dtype: jnp.full(shape, shape[0], dtype)}, KEY
+    )
+    assert jnp.all(fans.B_real == 3)
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.LearnedPositions])

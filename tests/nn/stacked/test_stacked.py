@@ -1,6 +1,7 @@
 """Equal blocks as one: the results of a tuple of them, in the time of one to compile."""
 
 import pickle
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,19 @@ class Counting(nn.StatefulLayer):
 
     def __call__(self, x, state, *, key=None):
         return self.norm(2 * x, state)
+
+
+class Net(Module):
+    """Blocks that stand below a field, in a tuple or stacked, applied by their call or in turn."""
+
+    layers: Any
+
+    def __call__(self, x, by_call=False):
+        if by_call:
+            return self.layers(x)
+        for layer in self.layers:
+            x = layer(x)
+        return x
 
 
 def blocks():
@@ -113,6 +127,44 @@ class TestAsATuple:
         assert "p=0.5" in shown
         assert "remat='full'" in shown
         assert "Stacked, 5 layers" in str(eqxf.summary(stacked, X))
+
+    @pytest.mark.parametrize("by_call", [False, True])
+    def test_the_summary_is_that_of_a_tuple(self, by_call):
+        one = eqxf.summary(Net(blocks()), X, cost=True)
+        other = eqxf.summary(Net(nn.Stacked.of(blocks())), X, by_call, cost=True)
+        rows, others = one.as_dict()["rows"], other.as_dict()["rows"]
+        own = others.pop("layers")
+        assert own["type"] == "Stacked, 5 layers"
+        assert (own["parameters"], own["calls"]) == (0, int(by_call))
+        below = [path for path in rows if path]
+        assert [path for path in others if path] == below
+        assert "layers.4.linear" in below
+        for path in below:  # one level lower, for the tuple has no row
+            assert others[path] == rows[path] | {"depth": rows[path]["depth"] + 1}
+        assert other.parameters == one.parameters
+
+    def test_the_summary_of_stacks_within_stacks(self):
+        class Pair(nn.Stacked):
+            """Two equal blocks."""
+
+        stacked = nn.Stacked(lambda key: Pair(Block, 2, key=key), 3, key=KEY)
+        rows = eqxf.summary(stacked, X).rows
+        assert [row.path for row in rows if row.path.endswith("linear")] == [
+            f"{i}.{j}.linear" for i in range(3) for j in range(2)
+        ]
+        assert {row.parameters for row in rows if row.path.endswith("linear")} == {
+            SIZE * SIZE + SIZE
+        }
+        assert [row.path for row in eqxf.summary(stacked, depth=1).rows] == ["", "0", "1", "2"]
+        total = sum(leaf.size for leaf in jax.tree.leaves(eqxf.filter(stacked, eqxf.is_array)))
+        assert eqxf.summary(stacked, depth=0).parameters == total
+        assert eqxf.summary(stacked, depth=1).parameters == total
+
+    def test_the_summary_tells_what_is_shared_by_its_layer(self):
+        stacked = nn.Stacked(lambda key: nn.Sequential([Block(key), Block(key)]), 3, key=KEY)
+        stacked = eqxf.tree_at(lambda it: it.block[1].linear, stacked, stacked.block[0].linear)
+        told = str(eqxf.summary(Net(stacked)))
+        assert "layers.2.layers.1.linear.bias is layers.2.layers.0.linear.bias" in told
 
 
 class TestCall:

@@ -19,6 +19,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from ._init import checked_dtype, default_init
+from ._random import split_key
 
 Initializer = Callable[[Any, Any, Any], Any]
 """From a key, a shape and a dtype to an array: any of `jax.nn.initializers`."""
@@ -71,6 +72,33 @@ def first_bias(
     return drawn_as(Layout(len(shape), 0), told, init, key, shape, dtype)
 
 
+def first_affine(
+    layer: str,
+    used: tuple[bool, bool],
+    inits: tuple[Initializer | None, Initializer | None],
+    key: Any,
+    shape: tuple[int, ...],
+    dtype: DTypeLike | None,
+) -> tuple[Array | None, Array | None]:
+    """Make what is used of a norm's weight and bias: ones and zeros, or in `shape` by `inits`.
+
+    The key is optional: without one, initializers get None, which is enough for constants.
+
+    **Raises:** as `first_weight`, and `TypeError` for a key that is none.
+    """
+    keys = (None, None) if key is None else split_key(layer, key)
+
+    def first(place: int, name: str, default: Callable[..., Array]) -> Array | None:
+        init = inits[place]
+        if not used[place]:
+            return None
+        if init is None:
+            return default(shape, dtype)
+        return drawn_by(f"`{name}` of `{layer}`", init, keys[place], shape, dtype)
+
+    return first(0, "weight_init", jnp.ones), first(1, "bias_init", jnp.zeros)
+
+
 def drawn_as(
     layout: Layout | None,
     told: str,
@@ -119,8 +147,9 @@ def drawn_by(
         array = init(key, shape, wide)
     except Exception as error:
         vector = "" if len(shape) != 1 else _VECTOR
+        given, cure = ("None", _NO_KEY) if key is None else ("a key", vector)
         error.add_note(
-            f"{told} was called with a key, the shape {shape} and the dtype {wide}.{vector}"
+            f"{told} was called with {given}, the shape {shape} and the dtype {wide}.{cure}"
         )
         raise
     found = getattr(array, "shape", None), getattr(array, "dtype", None)
@@ -143,6 +172,8 @@ _VECTOR = (
     " It is a vector, which has no fans: draw it by one such as `jax.nn.initializers.zeros` or "
     "`normal()`."
 )
+
+_NO_KEY = " Give the layer a PRNG key, such as `key=jax.random.key(0)`."
 
 
 def _described(it: Any) -> str:

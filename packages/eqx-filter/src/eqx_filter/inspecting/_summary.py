@@ -14,6 +14,7 @@ from ..shared._marks import mark_p
 from ..shared._wrapper import as_tree
 from ..tracing._abstract import over_arrays
 from ._flops import flops_by_path
+from ._layers import layer_by_layer
 from ._rows import Row, rows_of
 from ._stand_ins import restored, traced_level, with_stand_ins
 from ._table import as_html, as_text
@@ -87,7 +88,8 @@ def summary(
 
     - `model`: any PyTree, with arrays or with a `jax.ShapeDtypeStruct` for each. A dict, list or
         tuple has a row if an array is in it; any other node if an array is below it, or if it can
-        be called.
+        be called. Equal layers that are kept as one, in a node with `__unstacked__`, have rows of
+        their own, as those of a tuple.
     - `args`, `kwargs`: what the model is called with, if shapes are asked for: arrays or a
         `jax.ShapeDtypeStruct` for each. The call is traced, and nothing is computed.
     - `depth`: how many levels of rows there are below the first; what is deeper is counted in the
@@ -108,14 +110,14 @@ def summary(
     _check(model, bool(args or kwargs), depth, cost)
     rows, nodes, row_at = rows_of(model, depth)
     if not args and not kwargs:
-        return Summary(tuple(rows), False, False)
+        return Summary(tuple(layer_by_layer(rows, nodes, row_at)), False, False)
     with traced_level() as (level, _):
         places = [place for place in row_at if callable(nodes[place].value)]
         jaxpr = _traced(nodes, places, level, args, kwargs)
     flops = flops_by_path(jaxpr, level) if cost else None
     called = _calls(jaxpr, level)
-    found = tuple(_completed(row, called.get(row.path), flops) for row in rows)
-    return Summary(found, True, cost)
+    found = [_completed(row, called.get(row.path), flops) for row in rows]
+    return Summary(tuple(layer_by_layer(found, nodes, row_at)), True, cost)
 
 
 def _check(model: Any, is_called: bool, depth: int | None, cost: bool) -> None:

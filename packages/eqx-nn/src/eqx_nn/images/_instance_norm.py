@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Inexact, Shaped
 
 from eqx_pytree import Module, field
 
 from .._init import checked_size
+from .._initial import Initializer, first_affine
+from .._random import Key
 from .._shapes import describe, for_channels, shape_of
 from .._spatial import DataFormat, checked_format, is_last, spatial, with_channels
 from .._unset import UNSET
@@ -47,6 +48,9 @@ class InstanceNorm(Module):
         dtype: DTypeLike | None = None,
         *,
         data_format: DataFormat = "channels_first",
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        key: Key | None = None,
     ) -> None:
         """Make the first weight and bias.
 
@@ -59,6 +63,9 @@ class InstanceNorm(Module):
         - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode).
         - `data_format`: `"channels_first"`, or `"channels_last"` for an input of shape
             `(dim_1, ..., channels)`.
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array` to draw weight and
+            bias by, in their own shape; ones and zeros unless given.
+        - `key`: a PRNG key for these. Constants need none.
 
         **Raises:** `TypeError` for a number of channels that is no integer, `ValueError` for one
         below 1 and for another `data_format`.
@@ -70,8 +77,8 @@ class InstanceNorm(Module):
         self.eps = eps
         self.data_format = checked_format("InstanceNorm", data_format)
         self.channelwise_affine = channelwise_affine
-        self.weight = jnp.ones((self.channels,), dtype) if channelwise_affine else None
-        self.bias = jnp.zeros((self.channels,), dtype) if channelwise_affine else None
+        used, inits, shape = (channelwise_affine,) * 2, (weight_init, bias_init), (self.channels,)
+        self.weight, self.bias = first_affine("InstanceNorm", used, inits, key, shape, dtype)
 
     @jax.named_scope("eqx.nn.InstanceNorm")
     def __call__(self, x: Shaped[ArrayLike, ...], state: Any = UNSET, *, key: Any = None) -> Any:

@@ -17,6 +17,8 @@ from eqx_pytree import field, warn_user
 from .._entries import check_entry
 from .._flag import known
 from .._init import at_least_float32, checked_size
+from .._initial import Initializer, first_affine
+from .._random import Key
 from .._shapes import describe, for_channels, shape_of
 from .._spatial import DataFormat, checked_format, is_last, spatial, with_channels
 from .._state import State, StatefulLayer, StateIndex
@@ -84,6 +86,9 @@ class BatchNorm(StatefulLayer):
         mode: Literal["ema", "batch", "legacy"] = "legacy",
         *,
         data_format: DataFormat = "channels_first",
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        key: Key | None = None,
     ) -> None:
         """Make the first weight, bias and statistics.
 
@@ -100,6 +105,9 @@ class BatchNorm(StatefulLayer):
         - `mode`: `"batch"` or `"ema"`. Not given, it is `"ema"`, with a warning.
         - `data_format`: `"channels_first"`, or `"channels_last"` for an input of shape
             `(..., input_size)`.
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array` to draw weight and
+            bias by, in their own shape; ones and zeros unless given.
+        - `key`: a PRNG key for these. Constants need none.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one and
         for another `mode` or `data_format`.
@@ -126,7 +134,8 @@ class BatchNorm(StatefulLayer):
         ones, zeros = (  # each a new array, so that layer and state can be donated together
             functools.partial(make, (self.input_size,), dtype) for make in (jnp.ones, jnp.zeros)
         )
-        self.weight, self.bias = (ones(), zeros()) if channelwise_affine else (None, None)
+        used, inits, shape = (channelwise_affine,) * 2, (weight_init, bias_init), (self.input_size,)
+        self.weight, self.bias = first_affine("BatchNorm", used, inits, key, shape, dtype)
         self.ema_first_time_index = self.ema_state_index = None
         self.batch_counter = self.batch_state_index = None
         if mode == "ema":

@@ -19,6 +19,8 @@ from jaxtyping import Array, ArrayLike, Inexact, Shaped
 from eqx_pytree import Module, field, warn_user
 
 from .._init import at_least_float32, checked_size
+from .._initial import Initializer, first_affine
+from .._random import Key
 from .._shapes import describe, for_channels, shape_of
 from .._spatial import DataFormat, checked_format, is_last, spatial, with_channels
 from .._unset import UNSET
@@ -54,6 +56,9 @@ class LayerNorm(Module):
         dtype: DTypeLike | None = None,
         *,
         elementwise_affine: bool | None = None,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        key: Key | None = None,
     ) -> None:
         """Make the first weight and bias.
 
@@ -64,6 +69,9 @@ class LayerNorm(Module):
         - `use_weight`, `use_bias`: whether to have them.
         - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode).
         - `elementwise_affine`: deprecated; stands for both `use_weight` and `use_bias`, and wins.
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array` to draw weight and
+            bias by, in their own shape; ones and zeros unless given.
+        - `key`: a PRNG key for these. Constants need none.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one.
         """
@@ -78,8 +86,8 @@ class LayerNorm(Module):
         self.eps = eps
         self.use_weight = use_weight
         self.use_bias = use_bias
-        self.weight = jnp.ones(self.shape, dtype) if use_weight else None
-        self.bias = jnp.zeros(self.shape, dtype) if use_bias else None
+        used, inits = (use_weight, use_bias), (weight_init, bias_init)
+        self.weight, self.bias = first_affine("LayerNorm", used, inits, key, self.shape, dtype)
 
     @jax.named_scope("eqx.nn.LayerNorm")
     def __call__(
@@ -124,6 +132,10 @@ class RMSNorm(Module):
         use_weight: bool = True,
         use_bias: bool = True,
         dtype: DTypeLike | None = None,
+        *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        key: Key | None = None,
     ) -> None:
         """Make the first weight and bias.
 
@@ -133,6 +145,9 @@ class RMSNorm(Module):
         - `eps`: added to the mean square.
         - `use_weight`, `use_bias`: whether to have them.
         - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode).
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array` to draw weight and
+            bias by, in their own shape; ones and zeros unless given.
+        - `key`: a PRNG key for these. Constants need none.
 
         **Raises:** `TypeError` for a size that is no integer, `ValueError` for a negative one.
         """
@@ -140,8 +155,8 @@ class RMSNorm(Module):
         self.eps = eps
         self.use_weight = use_weight
         self.use_bias = use_bias
-        self.weight = jnp.ones(self.shape, dtype) if use_weight else None
-        self.bias = jnp.zeros(self.shape, dtype) if use_bias else None
+        used, inits = (use_weight, use_bias), (weight_init, bias_init)
+        self.weight, self.bias = first_affine("RMSNorm", used, inits, key, self.shape, dtype)
 
     @jax.named_scope("eqx.nn.RMSNorm")
     def __call__(
@@ -191,6 +206,9 @@ class GroupNorm(Module):
         dtype: DTypeLike | None = None,
         *,
         data_format: DataFormat = "channels_first",
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        key: Key | None = None,
     ) -> None:
         """Make the first weight and bias.
 
@@ -203,6 +221,9 @@ class GroupNorm(Module):
         - `dtype`: of weight and bias; float32 unless given (float64 in JAX's 64-bit mode).
         - `data_format`: `"channels_first"`, or `"channels_last"` for an input of shape
             `(..., channels)`.
+        - `weight_init`, `bias_init`: functions `(key, shape, dtype) -> array` to draw weight and
+            bias by, in their own shape; ones and zeros unless given.
+        - `key`: a PRNG key for these. Constants need none.
 
         **Raises:** `TypeError` for a size that is no integer; `ValueError` for a negative one,
         for no groups, if `groups` does not divide `channels`, if `channels` are needed, and for
@@ -221,16 +242,15 @@ class GroupNorm(Module):
         self.eps = eps
         self.data_format = checked_format("GroupNorm", data_format)
         self.channelwise_affine = channelwise_affine
-        self.weight = self.bias = None
-        if channelwise_affine:
-            if self.channels is None:
-                message = (
-                    "`GroupNorm` needs the number of `channels` for its weight and bias. Give it, "
-                    "or `channelwise_affine=False`."
-                )
-                raise ValueError(message)
-            self.weight = jnp.ones((self.channels,), dtype)
-            self.bias = jnp.zeros((self.channels,), dtype)
+        if channelwise_affine and self.channels is None:
+            message = (
+                "`GroupNorm` needs the number of `channels` for its weight and bias. Give it, "
+                "or `channelwise_affine=False`."
+            )
+            raise ValueError(message)
+        used, inits = (channelwise_affine,) * 2, (weight_init, bias_init)
+        shape = (self.channels or 0,)
+        self.weight, self.bias = first_affine("GroupNorm", used, inits, key, shape, dtype)
 
     @jax.named_scope("eqx.nn.GroupNorm")
     def __call__(self, x: Shaped[ArrayLike, ...], state: Any = UNSET, *, key: Any = None) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Integer, PRNGKeyAr
 from eqx_pytree import Module, field
 
 from .._init import checked_dtype, checked_size
+from .._initial import Initializer, Layout, drawn_as
 from .._random import split_key
 from .._shapes import shape_of
 from ._inputs import checked_sequences, real_steps, without_padding
@@ -53,6 +55,10 @@ class LRU(Module):
     reverse: bool = field(static=True)
     parallel: bool | None = field(static=True)
 
+    __weight_layouts__: ClassVar[Mapping[str, Layout]] = {
+        name: Layout(2, 1) for name in ("B_real", "B_imag", "C_real", "C_imag")
+    }
+
     def __init__(
         self,
         size: int,
@@ -64,6 +70,7 @@ class LRU(Module):
         reverse: bool = False,
         parallel: bool | None = None,
         dtype: DTypeLike | None = None,
+        weight_init: Initializer | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the first values.
@@ -77,6 +84,9 @@ class LRU(Module):
         - `parallel`: as of `linear_recurrence`.
         - `dtype`: of all parameters, which are real; float32 unless given (float64 in JAX's 64-bit
             mode). The state is complex64, or complex128 with float64.
+        - `weight_init`: a function `(key, shape, dtype) -> array` to draw `B` and `C` by, real and
+            imaginary parts apart; it gets the shapes `(size, hidden_size)` and
+            `(hidden_size, size)`.
         - `key`: a PRNG key.
 
         **Raises:** `TypeError` for a size that is no integer; `ValueError` for a negative one, for
@@ -103,14 +113,17 @@ class LRU(Module):
         self.nu_log = jnp.log(-0.5 * jnp.log(square)).astype(kind)
         self.theta_log = jnp.log(angle).astype(kind)
         self.gamma_log = (0.5 * jnp.log1p(-square)).astype(kind)
-        inward, outward = (hidden_size, size), (size, hidden_size)
-        by_input, by_state = 1 / math.sqrt(2 * max(size, 1)), 1 / math.sqrt(max(hidden_size, 1))
-        self.B_real, self.B_imag = (
-            (jr.normal(key, inward, wide) * by_input).astype(kind) for key in (b_real, b_imag)
-        )
-        self.C_real, self.C_imag = (
-            (jr.normal(key, outward, wide) * by_state).astype(kind) for key in (c_real, c_imag)
-        )
+
+        def draw(key: Any, rows: int, columns: int, deviation: float) -> Array:
+            if weight_init is None:
+                return (jr.normal(key, (rows, columns), wide) * deviation).astype(kind)
+            told = "`weight_init` of `LRU`"
+            return drawn_as(Layout(2, 1), told, weight_init, key, (rows, columns), kind)
+
+        inward = hidden_size, size, 1 / math.sqrt(2 * max(size, 1))
+        outward = size, hidden_size, 1 / math.sqrt(max(hidden_size, 1))
+        self.B_real, self.B_imag = draw(b_real, *inward), draw(b_imag, *inward)
+        self.C_real, self.C_imag = draw(c_real, *outward), draw(c_imag, *outward)
         self.D = jr.normal(d, (size,), wide).astype(kind)
 
     def initial_state(self, *batch: int) -> Complex[Array, "*batch hidden_size"]:
