@@ -32,11 +32,14 @@ def check_number(number: Any, like: Any) -> None:
 
 def check_is_array(like: Any) -> None:
     """Refuse a leaf that cannot be an array of a file."""
+    kind = type(like)
+    if kind is np.ndarray:
+        return
     if not isinstance(like, (jax.Array, jax.ShapeDtypeStruct, np.ndarray, np.generic)):
-        told = f"a `{type(like).__name__}` in `like`, and an array in the file"
+        told = f"a `{kind.__name__}` in `like`, and an array in the file"
         raise Unfit(told)
-    if isinstance(like, np.ndarray) and type(like) is not np.ndarray:
-        told = f"a `{type(like).__name__}` in `like`; use `numpy.asarray` there"
+    if isinstance(like, np.ndarray):
+        told = f"a `{kind.__name__}` in `like`; use `numpy.asarray` there"
         raise Unfit(told)
 
 

@@ -196,6 +196,8 @@ def unstacked(tree: Any) -> Any:
 
 def restacked(like: Any, tree: Any) -> Any:
     """The tree of the structure of `like`, of one with that of `unstacked(like)`."""
+    if jtu.tree_structure(like) == jtu.tree_structure(tree):  # there are no stacks
+        return tree
     stacks, structure = jtu.tree_flatten(like, is_leaf=_is_stack)
     parts = structure.flatten_up_to(tree)
     pairs = zip(stacks, parts, strict=True)

@@ -5,13 +5,11 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-_LEAF = jtu.tree_structure(0)
-
-
 def one_level_with_paths(node: Any) -> list[tuple[tuple[Any, ...], Any]] | None:
     """The children of a node with their keys, or None if it is a leaf."""
-    pairs, structure = jtu.tree_flatten_with_path(node, is_leaf=below(node))
-    return None if structure == _LEAF else pairs
+    if jtu.all_leaves((node,)):  # at once, without asking `below`
+        return None
+    return jtu.tree_flatten_with_path(node, is_leaf=below(node))[0]
 
 
 _with_keys = getattr(jtu.default_registry, "flatten_one_level_with_keys", None)
