@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from eqx_filter import filter_eval_shape, load, save, tree_paths
+from eqx_filter import ShardingPlan, filter_eval_shape, fsdp, load, save, tree_paths
 from eqx_filter.migrations import rename
 from eqx_pytree import Module, field, tree_equal
 
@@ -115,6 +115,28 @@ def test_on_another_mesh(tmp_path):
         struct = jax.ShapeDtypeStruct((8, 4), jnp.float32, sharding=other)
         like = {"w": struct, "n": jax.ShapeDtypeStruct((3,), jnp.float32)}
         assert manager.restore(0, args=TreeRestore(like))["w"].sharding == other
+        told = "`sharding` of `TreeRestore` must be a tree prefix of `like`"
+        with pytest.raises(ValueError, match=told):
+            manager.restore(0, args=TreeRestore(like, sharding={"v": other}))
+
+
+@pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
+def test_with_a_plan(tmp_path):
+    """Saved on two devices and restored on a mesh of four, by a plan for each."""
+    make = lambda key: {"a": jax.random.normal(key, (8, 4)), "b": jnp.ones(3)}  # noqa: E731
+    devices = np.array(jax.devices())
+    one, other = (
+        ShardingPlan([fsdp("x", min_size=8)], jax.sharding.Mesh(devices[:size], "x"))
+        for size in (2, 4)
+    )
+    tree, like = one.init(make, jax.random.key(0)), filter_eval_shape(make, jax.random.key(0))
+    with ocp.CheckpointManager(tmp_path) as manager:
+        manager.save(0, args=TreeSave(tree))
+        manager.wait_until_finished()
+        found = manager.restore(0, args=TreeRestore(like, sharding=other.shardings(like)))
+    assert tree_equal(jax.device_get(found), jax.device_get(tree))
+    assert jax.tree.map(lambda it: it.sharding, found) == other.shardings(like)
+    assert found["a"].sharding.spec == PartitionSpec("x", None)
 
 
 class TestWhatDoesNotFit:

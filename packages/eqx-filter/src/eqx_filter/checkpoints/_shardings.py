@@ -10,7 +10,7 @@ from ..paths._dotted import tree_paths
 from ._named import unstacked
 
 
-def each_sharding(sharding: Any, like: Any) -> list[Any]:
+def each_sharding(sharding: Any, like: Any, caller: str = "load") -> list[Any]:
     """The sharding of each leaf; None for the default device.
 
     **Raises:** `ValueError` for a PyTree of shardings that is no prefix of `like`.
@@ -22,7 +22,7 @@ def each_sharding(sharding: Any, like: Any) -> list[Any]:
     try:
         parts = structure.flatten_up_to(like)
     except ValueError as error:
-        message = f"`sharding` of `load` must be a tree prefix of `like`: {error}"
+        message = f"`sharding` of `{caller}` must be a tree prefix of `like`: {error}"
         raise ValueError(message) from None
     counts = [jtu.tree_structure(part).num_leaves for part in parts]
     return [one for one, count in zip(ones, counts, strict=True) for _ in range(count)]

@@ -59,7 +59,8 @@ class TreeHandler(ocp.AsyncCheckpointHandler):
         saved = {**_described(self.metadata(directory)), **_empty(texts)}
         own = tree_paths(args.like)
         fit = Fit(args, saved, texts)
-        to = zip(own.items(), each_sharding(args.sharding, args.like), strict=True)
+        shardings = each_sharding(args.sharding, args.like, "TreeRestore")
+        to = zip(own.items(), shardings, strict=True)
         plans = {name: fit.plan(name, leaf, sharding) for (name, leaf), sharding in to}
         fit.refuse(directory, own)
         read = self._read(directory, {name: it for name, it in plans.items() if it is not None})
