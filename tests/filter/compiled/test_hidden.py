@@ -1,7 +1,9 @@
 """A warning where an object that is held static has arrays inside."""
 
+import dataclasses
 import enum
 import functools
+import types
 import warnings
 
 import jax
@@ -96,6 +98,21 @@ def test_a_function_is_named_as_what_it_is(call, told):
     with pytest.warns(UserWarning, match=told) as caught:
         call(holding([X]))
     assert caught[0].filename == __file__
+
+
+def test_a_function_that_was_bound_to_a_pytree_by_hand_is_none():
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass
+    class Node:
+        weight: jax.Array
+
+    function, node = (lambda self, x: self.weight * x), Node(X)
+    call = filter_jit(lambda function, x: function(x))
+    with pytest.warns(UserWarning, match=r"of a `.*Node`, but .* `self\.weight` .* Bind .*Partial"):
+        call(types.MethodType(function, node), X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        call(jax.tree_util.Partial(function, node), X)
 
 
 def test_a_leaf_of_a_call_of_a_plain_object_is_named_by_its_parameter():

@@ -143,7 +143,7 @@ def _tensor(name: str, about: Any) -> Tensor:
     if not (isinstance(dtype, str) and dtype in TYPES):
         message = f"`{name}` has the dtype {str(dtype)[:20]!r}, which is none of {', '.join(TYPES)}"
         raise ValueError(message)
-    is_size = {*map(type, numbers)} == {int} and 0 <= min(numbers) and max(numbers) < _TOO_LARGE
+    is_size = {*map(type, numbers)} == {int} and min(numbers) >= 0 and max(numbers) < _TOO_LARGE
     if not (is_size and isinstance(shape, list) and len(shape) <= _MOST_AXES):
         message = f"`{name}` has a shape or offsets which are no sizes"
         raise ValueError(message)

@@ -18,6 +18,10 @@ from ..shared._predicates import ARRAY_TYPES
 
 _SEEN_THROUGH = (type, enum.Enum, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
 _LIBRARIES = ("jax", "jaxlib", "numpy", "builtins")
+_REGISTER = (
+    "Make the class a `Module`, or register it with JAX (`jax.tree_util.register_dataclass`)"
+)
+_BIND = "Bind the function by `jax.tree_util.Partial(function, instance)`"
 _MOST_LEAVES = 1000
 """Of one attribute that are looked at."""
 
@@ -42,11 +46,13 @@ def warn_of_hidden_arrays(
             subject = f"The function is {told}"
         else:
             subject = f"`{name}` of `{fun}` is {told}"
+        why, cure = "which is no PyTree", _REGISTER
+        if held is not leaf and not jtu.all_leaves([held]):
+            why, cure = "but was not taken from one, and so is no PyTree", _BIND
         message = (
-            f"{subject}, which is no PyTree: it is held static, and so is the array "
-            f"`{name}.{attribute}` in it. It is neither traced nor differentiated, and a change of "
-            "it is not seen. Make the class a `Module`, or register it with JAX "
-            "(`jax.tree_util.register_dataclass`), or pass the array itself."
+            f"{subject}, {why}: it is held static, and so is the array `{name}.{attribute}` in it. "
+            f"It is neither traced nor differentiated, and a change of it is not seen. {cure}, or "
+            "pass the array itself."
         )
         warn_user(message)
 

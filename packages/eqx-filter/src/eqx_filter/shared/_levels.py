@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+
 def one_level_with_paths(node: Any) -> list[tuple[tuple[Any, ...], Any]] | None:
     """The children of a node with their keys, or None if it is a leaf."""
     if jtu.all_leaves((node,)):  # at once, without asking `below`
