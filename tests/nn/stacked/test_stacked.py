@@ -314,6 +314,20 @@ def test_keys_that_no_block_uses_are_not_made():
 
 
 class TestErrors:
+    def test_fields_that_a_slice_would_not_have(self):
+        class Deep(nn.Stacked):
+            norm: nn.LayerNorm
+
+            def __init__(self, key):
+                self.norm = nn.LayerNorm(SIZE)
+                super().__init__(Block, DEPTH, key=key)
+
+        told = "`Deep` is a `Stacked` with fields of its own, `norm`, .* in a `Module` that holds"
+        with pytest.raises(TypeError, match=told):
+            Deep(KEY)
+        with pytest.raises(TypeError, match=told):
+            Deep.of(blocks())
+
     def test_depth(self):
         with pytest.raises(ValueError, match="keeps at least one block; got `depth=0`"):
             nn.Stacked(Block, 0, key=KEY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar, overload
@@ -67,8 +68,9 @@ class Stacked(StatefulLayer, Generic[T]):
         - `key`: a PRNG key, split into one for each block.
 
         **Raises:** `TypeError` or `ValueError` for a `depth` that is no integer from 1 on, and for
-        another `remat`; what `make` raises.
+        another `remat`; `TypeError` for a subclass with more fields; what `make` raises.
         """
+        _check_fields(type(self))
         self.depth = checked_size("Stacked", "depth", depth)
         if self.depth < 1:
             message = f"`Stacked` keeps at least one block; got `depth={depth}`."
@@ -101,6 +103,7 @@ class Stacked(StatefulLayer, Generic[T]):
 
     @classmethod
     def _made(cls, block: Any, depth: int, remat: Remat, unroll: int | bool) -> Stacked[T]:
+        _check_fields(cls)
         new = object.__new__(cls)
         fields = {"block": block, "depth": depth, "remat": remat, "unroll": unroll}
         for name, value in fields.items():
@@ -242,6 +245,18 @@ class Stacked(StatefulLayer, Generic[T]):
         docs = [shown, *wl.named_objs(options, **kwargs)]
         begin, end = wl.TextDoc(f"{type(self).__name__}("), wl.TextDoc(")")
         return wl.bracketed(begin=begin, docs=docs, sep=wl.comma, end=end, indent=kwargs["indent"])
+
+
+def _check_fields(cls: type[Stacked[Any]]) -> None:
+    """Refuse fields that a slice, and a file, would not have."""
+    more = [field.name for field in dataclasses.fields(cls)[len(dataclasses.fields(Stacked)) :]]
+    if more:
+        told = ", ".join(f"`{name}`" for name in more)
+        message = (
+            f"`{cls.__name__}` is a `Stacked` with fields of its own, {told}, which its layers do "
+            "not have. Keep them beside it, in a `Module` that holds a `Stacked` and these."
+        )
+        raise TypeError(message)
 
 
 class _ShownRow:
