@@ -85,8 +85,8 @@ def load(
     - `static`: whether what is no array, such as an activation, and static fields must have the
         texts that were saved.
     - `where`: a selector, or what `by` takes: what is to be loaded. The rest is that of `like`.
-    - `sharding`: a `jax.sharding.Sharding` for all JAX arrays, or a PyTree prefix of `like` of
-        these and None. Each process reads what its devices need.
+    - `sharding`: a `ShardingPlan`, or a `jax.sharding.Sharding` for all JAX arrays, or a PyTree
+        prefix of `like` of these and None. Each process reads what its devices need.
     - `report`: whether to return a `LoadReport` too.
     - `migrations`: rules of `equinox.migrations` by which names and arrays of the file become those
         of `like`, in order; what is said of leaves has their new names. Then the steps of classes

@@ -7,6 +7,7 @@ import jax.tree_util as jtu
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from ..paths._dotted import tree_paths
+from ..shared._shardings import is_plan
 from ._named import unstacked
 
 
@@ -15,17 +16,26 @@ def each_sharding(sharding: Any, like: Any, caller: str = "load") -> list[Any]:
 
     **Raises:** `ValueError` for a PyTree of shardings that is no prefix of `like`.
     """
-    if sharding is None or isinstance(sharding, Sharding):
-        return [sharding] * jtu.tree_structure(like).num_leaves
-    is_one = lambda it: it is None or isinstance(it, Sharding)  # noqa: E731
-    ones, structure = jtu.tree_flatten(sharding, is_leaf=is_one)
+    if _is_one(sharding):
+        return _of_leaves(sharding, like)
+    ones, structure = jtu.tree_flatten(sharding, is_leaf=_is_one)
     try:
         parts = structure.flatten_up_to(like)
     except ValueError as error:
         message = f"`sharding` of `{caller}` must be a tree prefix of `like`: {error}"
         raise ValueError(message) from None
-    counts = [jtu.tree_structure(part).num_leaves for part in parts]
-    return [one for one, count in zip(ones, counts, strict=True) for _ in range(count)]
+    pairs = zip(ones, parts, strict=True)
+    return [it for one, part in pairs for it in _of_leaves(one, part)]
+
+
+def _is_one(sharding: Any) -> bool:
+    return sharding is None or isinstance(sharding, Sharding) or is_plan(sharding)
+
+
+def _of_leaves(sharding: Any, like: Any) -> list[Any]:
+    if is_plan(sharding):
+        return sharding.__leaf_shardings__(like, is_call=False)
+    return [sharding] * jtu.tree_structure(like).num_leaves
 
 
 def shardings_of_rows(sharding: Any, like: Any) -> list[Any]:

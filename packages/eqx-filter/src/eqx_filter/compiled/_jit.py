@@ -65,7 +65,7 @@ def filter_jit(
     - `jitkwargs`: other arguments of `jax.jit`, such as `inline`, `keep_unused`,
         `compiler_options`. `in_shardings` and `out_shardings` are PyTree prefixes, of the tuple of
         positional arguments and of the output, of shardings for the arrays, and None for what lies
-        where it lies.
+        where it lies. A `ShardingPlan` may stand for them.
 
     **Returns:** a callable with the signature of `fun`, and `lower`.
 

@@ -9,6 +9,7 @@ import jax
 
 from eqx_pytree import static_key
 
+from ..shared._shardings import has_plans
 from ..shared._wrapper import check_keywords
 
 _DONATED: dict[str, Callable[[int], bool] | None] = {
@@ -38,6 +39,7 @@ class Options:
     - `made_by`: the function and the arguments that these options come from, for pickling.
     - `jit`: keyword arguments of `jax.jit`, but for shardings.
     - `in_shardings`, `out_shardings`: prefix trees of the arguments and of the output, or None.
+    - `in_plans`: `in_shardings` if a `ShardingPlan` is among them, which needs shapes; or None.
     - `donated_args`: of an argument's position, whether it is donated; None if none is.
     - `silences`: whether JAX's warning about donated buffers of no use is kept quiet.
     - `filter`: which leaves of a call are traced; None where a leaf's type tells, as it does for
@@ -51,6 +53,7 @@ class Options:
         "donated_args",
         "fill_defaults",
         "filter",
+        "in_plans",
         "in_shardings",
         "jit",
         "made_by",
@@ -72,6 +75,7 @@ class Options:
         self.made_by = made_by
         self.jit = {name: value for name, value in jit.items() if name not in _SHARDINGS}
         self.in_shardings, self.out_shardings = map(jit.get, _SHARDINGS)
+        self.in_plans = self.in_shardings if has_plans(self.in_shardings) else None
         self.donated_args = donated_args
         self.silences = silences
         self.filter = filter

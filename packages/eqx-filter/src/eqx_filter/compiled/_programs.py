@@ -222,7 +222,7 @@ class Plan:
     def _in_shardings(self) -> dict[str, Any]:
         """The sharding of each traced leaf, as `jax.jit` takes them, if any were asked for."""
         asked = self.programs.options.in_shardings
-        if asked is None:
+        if asked is None or self.programs.options.in_plans is not None:
             return {}
         *fun, args, kwargs = self.structure.unflatten(range(self.structure.num_leaves))
         shardings = of_leaves("in_shardings", None, fun)
@@ -351,7 +351,11 @@ class Program:
         if self.quiet:
             begin_quiet()
         programs = self.plan.programs
-        result = programs.apply(self.plan.merge(dynamic, self.static))
+        tree = self.plan.merge(dynamic, self.static)
+        if programs.options.in_plans is not None:
+            *fun, args, kwargs = tree
+            tree = (*fun, lay_out("in_shardings", args, programs.options.in_plans), kwargs)
+        result = programs.apply(tree)
         if programs.options.numbers_to_arrays:
             result = jtu.tree_map(_as_array_if_it_fits, result)
         out = pack(lay_out("out_shardings", result, programs.options.out_shardings))

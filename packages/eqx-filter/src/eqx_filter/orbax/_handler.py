@@ -108,8 +108,8 @@ class TreeRestore(ocp.args.CheckpointArgs):
 
     - `like`: a PyTree, often of `filter_eval_shape`, whose leaves say kind, shape and dtype. An
         array, or a `jax.ShapeDtypeStruct` with a sharding, says also where it goes.
-    - `sharding`: a sharding for all JAX arrays, or a PyTree prefix of `like` of these and None:
-        each process reads what its devices need, on whatever mesh it was saved.
+    - `sharding`: a `ShardingPlan`, or a sharding for all JAX arrays, or a PyTree prefix of `like`
+        of these and None: each process reads what its devices need, on whatever mesh it was saved.
     - `strict`, `static`: as of `load`. Another shape is always refused, another dtype is cast with
         `cast=True` alone.
 

@@ -109,7 +109,11 @@ class ShardingPlan:
         ]
 
     def shardings(self, tree: Any, *, of: Any = None) -> Any:
-        """Give the sharding of each array, for `filter_jit`, `load`, `filter_device_put`.
+        """Give the sharding of each array.
+
+        The plan itself stands for that in the `sharding` of `load` and `TreeRestore`, and in trees
+        of shardings. As `in_shardings` of `filter_jit` it is for the first argument, and for what
+        belongs to that, as with `of`; as `out_shardings` for the result, or the first of several.
 
         **Arguments:**
 
@@ -126,17 +130,37 @@ class ShardingPlan:
     def _shardings(self, tree: Any, model: Any) -> list[NamedSharding | None]:
         """The sharding of each leaf; `model` is what the tree belongs to, or None."""
         own = places_of(tree)
-        specs = self._specs(tree, own) if model is None else self._following(own, model)
+        specs = (
+            self._specs(tree, own)
+            if model is None
+            else self._following(own, model, PartitionSpec())
+        )
         return [None if it is None else NamedSharding(self.mesh, it) for it in specs]
 
-    def _following(self, own: Sequence[Place | None], model: Any) -> list[PartitionSpec | None]:
+    def __leaf_shardings__(self, tree: Any, *, is_call: bool) -> list[NamedSharding | None]:
+        """The sharding of each leaf, where the plan stands in the place of shardings.
+
+        Of the arguments of a call, or of its results if they are several, the first is the model;
+        what belongs to it goes with it, and None is for all else.
+        """
+        if not (is_call and type(tree) is tuple and tree):
+            return self._shardings(tree, None)
+        model, rest = tree[0], places_of(tree[1:])
+        specs = self._following(rest, model, None)
+        others = [None if it is None else NamedSharding(self.mesh, it) for it in specs]
+        return [*self._shardings(model, None), *others]
+
+    def _following(
+        self, own: Sequence[Place | None], model: Any, other: PartitionSpec | None
+    ) -> list[PartitionSpec | None]:
+        """The spec of each array that belongs to an array of the model, and `other` for others."""
         places = places_of(model)
         known = {
             place.path: (place.shape, spec)
             for place, spec in zip(places, self._specs(model, places), strict=True)
             if place is not None
         }
-        return [None if place is None else _of_model(place, known) for place in own]
+        return [None if place is None else _of_model(place, known, other) for place in own]
 
     def shard(self, tree: _Tree, *, of: Any = None) -> _Tree:
         """Lay a model out, or with `of` what belongs to one: in a compiled function, or outside.
@@ -275,11 +299,13 @@ def _asked(rule: tuple[Any, Any], place: Place) -> PartitionSpec | None:
     raise TypeError(message)
 
 
-def _of_model(place: Place, known: Mapping[str, tuple[tuple[int, ...], Any]]) -> PartitionSpec:
-    """The spec of the array of the model that another belongs to; a copy if there is none."""
+def _of_model(
+    place: Place, known: Mapping[str, tuple[tuple[int, ...], Any]], other: PartitionSpec | None
+) -> PartitionSpec | None:
+    """The spec of the array of the model that another belongs to; `other` if there is none."""
     parts = place.path.split(".")
     for first in range(len(parts)):
         shape, spec = known.get(".".join(parts[first:]), (None, None))
         if shape == place.shape:
             return spec
-    return PartitionSpec()
+    return other

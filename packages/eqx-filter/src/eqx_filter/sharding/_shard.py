@@ -18,9 +18,9 @@ def filter_shard(x: _Tree, device_or_shardings: Shardings) -> _Tree:
 
     - `x`: any PyTree. Leaves that are no arrays stay as they are.
     - `device_or_shardings`: a device, a `jax.sharding.Sharding`, or a `PartitionSpec` where a mesh
-        is set; or a PyTree prefix of them, with None for arrays that stay where they are. The axes
-        of a mesh may be `Auto`, which the compiler is told of, or `Explicit`, which are part of an
-        array's type.
+        is set; or a PyTree prefix of them and of `ShardingPlan`s, with None for arrays that stay
+        where they are. The axes of a mesh may be `Auto`, which the compiler is told of, or
+        `Explicit`, which are part of an array's type.
 
     **Returns:** the PyTree, with the same values.
 

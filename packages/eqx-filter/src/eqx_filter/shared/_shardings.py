@@ -13,7 +13,11 @@ from ._predicates import is_array, is_none
 _Tree = TypeVar("_Tree")
 
 Shardings = Any
-"""A PyTree prefix of shardings, `PartitionSpec`s, devices, and None for what stays as it is."""
+"""A PyTree prefix of shardings, `PartitionSpec`s, devices, plans, and None for what stays as it is.
+
+A plan is what has `__leaf_shardings__(tree, is_call)`, which gives the sharding of each leaf; it is
+told whether the tree is the arguments of a call, or its results.
+"""
 
 
 def lay_out(name: str, tree: _Tree, shardings: Shardings) -> _Tree:
@@ -44,16 +48,35 @@ def of_leaves(name: str, shardings: Shardings, tree: Any) -> list[Any]:
     for (path, spec), subtree in zip(specs, subtrees, strict=True):
         if not _is_spec(spec):
             message = (
-                f"`{name}{jtu.keystr(path)}` must be a sharding, a `PartitionSpec`, a device or "
-                f"None, not `{spec!r}`."
+                f"`{name}{jtu.keystr(path)}` must be a sharding, a `PartitionSpec`, a device, a "
+                f"`ShardingPlan` or None, not `{spec!r}`."
             )
             raise TypeError(message)
-        found += [spec] * len(jtu.tree_leaves(subtree))
+        if is_plan(spec):
+            found += spec.__leaf_shardings__(subtree, is_call=not path and name in OF_CALLS)
+        else:
+            found += [spec] * len(jtu.tree_leaves(subtree))
     return found
 
 
+OF_CALLS = ("in_shardings", "out_shardings")
+
+
+def is_plan(node: Any) -> bool:
+    """Whether it says by itself where each leaf of a tree lies."""
+    return hasattr(type(node), "__leaf_shardings__")
+
+
+def has_plans(shardings: Shardings) -> bool:
+    """Whether a plan is among them."""
+    return any(map(is_plan, jtu.tree_leaves(shardings, is_leaf=_is_spec)))
+
+
 def _is_spec(node: Any) -> bool:
-    return is_none(node) or isinstance(node, (Sharding, PartitionSpec, jax.Device))
+    return is_none(node) or isinstance(node, _SPECS) or is_plan(node)
+
+
+_SPECS = (Sharding, PartitionSpec, jax.Device)
 
 
 def _laid_out(leaf: Any, sharding: Any) -> Any:
