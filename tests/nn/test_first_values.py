@@ -15,9 +15,10 @@ import eqx_nn as nn
 from eqx_filter import filter, is_array
 
 KEY = jr.PRNGKey(7)
+AGAIN = [("bfloat16", False), ("complex64", False), ("complex128", True)]
 DTYPES = [
-    *[(None, False), ("float16", False), ("bfloat16", False), ("complex64", False)],
-    *[(None, True), ("complex128", True)],
+    *[(None, False), ("float16", False), (None, True)],
+    *[pytest.param(it, marks=pytest.mark.again) for it in AGAIN],
 ]
 """Each with whether JAX is in its 64-bit mode; `None` is that mode's default."""
 

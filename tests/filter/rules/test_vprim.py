@@ -87,7 +87,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize("jit", [pytest.param(False, marks=pytest.mark.again), True])
 @pytest.mark.parametrize("way", WAYS)
 def test_it_is_the_function(way, jit):
     use = WAYS[way]

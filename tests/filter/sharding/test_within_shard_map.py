@@ -48,6 +48,7 @@ KINDS = {
     "checkpointed": {"kind": "checkpointed", "max_steps": 5},
     "few": {"kind": "checkpointed", "checkpoints": 2},
 }
+EACH_KIND = [*[*KINDS][:-1], pytest.param("few", marks=pytest.mark.again)]
 
 
 class Light(Enumeration):
@@ -114,7 +115,7 @@ LOOPS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH_KIND)
 @pytest.mark.parametrize("loop", LOOPS)
 def test_loops(loop, kind):
     def function(x):
@@ -124,7 +125,7 @@ def test_loops(loop, kind):
     check(with_gradient(function) if is_differentiable else function)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH_KIND)
 def test_a_loop_that_doubles_three_times(kind):
     def double(x):
         body = lambda s: (s[0] + 1, 2 * s[1])  # noqa: E731
@@ -133,7 +134,7 @@ def test_a_loop_that_doubles_three_times(kind):
     assert within(double, jnp.ones(8)).tolist() == [8.0] * 8
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH_KIND)
 def test_a_condition_may_ask_all_parts(kind):
     def function(x):
         def cond(state):

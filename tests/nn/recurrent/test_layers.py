@@ -64,7 +64,7 @@ def assert_close(one, other, rtol=1e-4, atol=1e-5):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-@pytest.fixture(params=["RNN", "LSTM", "GRU"])
+@pytest.fixture(params=["RNN", "LSTM", pytest.param("GRU", marks=pytest.mark.again)])
 def name(request):
     return request.param
 
