@@ -7,13 +7,13 @@ import jax
 import jax.tree_util as jtu
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
-from ..compiled import filter_jit
 from ..paths import by
 from ..paths._nodes import nodes_of
 from ..paths._selectors import mask_of_leaves
 from ..shared._shardings import lay_out
 from ..tracing import filter_eval_shape
 from ._fitting import check_spec
+from ._made import made
 from ._places import Place, is_placed, places_of
 from ._plan_check import PlanCheck, checked_step
 from ._plan_table import PlanTable, table_of
@@ -155,7 +155,7 @@ class ShardingPlan:
         **Raises:** as `specs`, and what `make` raises.
         """
         shardings = self.shardings(filter_eval_shape(make, *args, **kwargs))
-        return filter_jit(make, out_shardings=shardings)(*args, **kwargs)
+        return made(make, args, kwargs, shardings)
 
     def structs(self, model: _Tree, *, of: Any = None) -> _Tree:
         """Give the model with a `jax.ShapeDtypeStruct` that has its sharding for each array.
