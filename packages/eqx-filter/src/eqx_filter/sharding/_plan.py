@@ -1,5 +1,6 @@
 """`ShardingPlan`: where each array of a model lies on a mesh, by rules."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -214,8 +215,17 @@ class ShardingPlan:
 
         **Returns:** a `PlanCheck`.
 
-        **Raises:** `TypeError` if `step` cannot be called; what it raises.
+        **Raises:** `TypeError` if `step` cannot be called; `ValueError` for a plan of an
+        `AbstractMesh`, which nothing can be compiled for; what `step` raises.
         """
+        if isinstance(self.mesh, AbstractMesh):
+            message = (
+                "`ShardingPlan.check` compiles a step, for which the devices must be there; the "
+                f"plan has an `AbstractMesh` of {math.prod(self.mesh.shape.values())}. A process "
+                "that begins with `jax.config.update('jax_num_cpu_devices', ...)` has as many as "
+                "it likes: make the mesh of these by `jax.make_mesh`."
+            )
+            raise ValueError(message)
         return checked_step(step, args, kwargs)
 
     def table(self, model: Any) -> PlanTable:
