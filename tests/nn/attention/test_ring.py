@@ -10,8 +10,15 @@ import pytest
 from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 
-from eqx_filter import filter_checkpoint, filter_jit, filter_shard_map
+from eqx_filter import (
+    filter_checkpoint,
+    filter_jit,
+    filter_shard_map,
+    filter_value_and_grad,
+    is_array,
+)
 from eqx_nn import (
+    LearnedPositions,
     MultiheadAttention,
     RotaryPositionalEmbedding,
     Stacked,
@@ -216,14 +223,28 @@ class TestLayers:
     def test_a_block_turns_by_places_in_the_whole_sequence(self):
         rotary = RotaryPositionalEmbedding(4)
         block = TransformerBlock(8, 2, is_causal=True, rotary=rotary, key=KEY)
-        x = drawn(16, 8)
         split = filter_shard_map(
             lambda block, x: block(x, axis="sequence"),
             mesh=mesh(), in_specs=(None, SPLIT), out_specs=SPLIT,
         )  # fmt: skip
-        of = lambda call: filter_jit(jax.grad(lambda x: jnp.sum(call(block, x) ** 2)))(x)  # noqa: E731
-        close(split(block, x), block(x))
-        close(of(split), of(lambda block, x: block(x)), rtol=1e-3, atol=1e-4)
+
+        def gradients(call):
+            loss = filter_value_and_grad(lambda both: jnp.sum(call(*both) ** 2))
+            return filter_jit(loss)((block, drawn(16, 8)))
+
+        expected = gradients(lambda block, x: block(x))
+        found = gradients(split)
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            if is_array(other):
+                np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+    def test_positions_of_a_part(self):
+        positions = LearnedPositions(16, 8, key=KEY)
+        split = filter_shard_map(
+            lambda x: positions(x, offset=jax.lax.axis_index("sequence") * 4),
+            mesh=mesh(), in_specs=SPLIT, out_specs=SPLIT,
+        )  # fmt: skip
+        close(split(drawn(16, 8)), positions(drawn(16, 8)))
 
     def test_a_checkpoint_of_it(self):
         q, k, v, _ = heads()

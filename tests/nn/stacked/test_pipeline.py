@@ -27,6 +27,7 @@ from eqx_nn import (
     TransformerBlock,
     make_with_state,
     pipeline,
+    tensor_parallel,
 )
 from eqx_pytree import Module
 
@@ -119,6 +120,18 @@ class TestValuesAndGradients:
         weights = found[1][0].block.mlp.layers[0].weight
         assert weights.sharding.spec[0] == "stage"
         assert weights.addressable_shards[0].data.shape[0] == 2
+
+    @pytest.mark.parametrize("other", [tensor_parallel("other"), fsdp("other", min_size=8)])
+    def test_beside_an_axis_that_splits_layers(self, other):
+        blocks, devices = transformer(), mesh(stage=2, other=2)
+        plan = ShardingPlan([pipeline_parallel("stage"), other], devices)
+        expected = value_and_gradient(lambda blocks, x: unsplit(blocks, x, KEY), blocks, X)
+
+        def piped(blocks, x):
+            return pipeline(blocks, devices, micro_batches=2)(x, key=KEY)
+
+        found = value_and_gradient(piped, plan.shard(blocks), X)
+        close(found, expected)
 
     @pytest.mark.parametrize("micro_batches", [1, 3, 6])
     @pytest.mark.parametrize("stages", [1, 2, 4])
