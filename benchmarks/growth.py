@@ -29,6 +29,8 @@ COUNTS = (1, 2, 4, 8)
 PAPER = (64, 512, 4_096)
 LARGE = 64
 SIZE, HEADS, DEPTH, BATCH, LENGTH = 64, 8, 2, 16, 32
+LONG, RING_HEADS, RING_SIZE = 8_192, 8, 64
+PIPE_SIZE, PIPE_DEPTH, PIPE_BATCH, PIPE_LENGTH, MICRO_BATCHES = 128, 8, 32, 64, 8
 RULES = {
     "data_parallel": eqx.data_parallel,
     "fsdp": functools.partial(eqx.fsdp, min_size=1),
@@ -38,7 +40,7 @@ Row = Sequence[Any]
 
 
 class Blocks(eqx.Module):
-    """Blocks in a tuple: what a loop has is told of once."""
+    """Blocks in a tuple, of whose arrays each is sent by itself."""
 
     blocks: tuple[nn.TransformerBlock, ...]
 
@@ -153,45 +155,61 @@ def steps(counts: Iterable[int]) -> tuple[Row, list[Row]]:
 
 
 def parts(counts: Iterable[int]) -> tuple[Row, list[Row]]:
-    """Memory of `pipeline` and `ring_attention`, of which each device has a part."""
+    """The gradient of `ring_attention`, and a step of a `pipeline`.
+
+    In a ring a part of keys and values is sent to all others, and backwards once more, with
+    cotangents that come home: Liu et al. (2023), section 3. A stage sends a micro-batch in each
+    tick, and as much backwards: Huang et al. (2019), section 2.3. What the last stage gives, and
+    the gradient of the input if there is one, is all-reduced.
+    """
     rows: list[Row] = []
+    part = 4 * LONG * RING_HEADS * RING_SIZE
+    batch = 4 * PIPE_BATCH * PIPE_LENGTH * PIPE_SIZE
     for count in counts:
-        told = ring(count)
-        rows.append(("ring_attention, 8,192 tokens", count, told.arguments, told.temporaries))
+        share = (count - 1) / count
+        expected = part * (2 * share + 4 * share + 2 / count * (count > 1))
+        rows.append(("ring_attention", count, *told_of(ring(count), count), expected))
     for count in counts:
-        told = pipe(count)
-        rows.append(("pipeline, 8 micro-batches", count, told.arguments, told.temporaries))
-    return ("what", "devices", "arguments", "temporaries"), rows
+        share = (count - 1) / count
+        ticks = (MICRO_BATCHES + count - 1) / MICRO_BATCHES
+        expected = batch * (2 * ticks * (count > 1) + 2 * share)
+        rows.append(("pipeline", count, *told_of(pipe(count), count), expected))
+    return ("what", "devices", "arguments", "temporaries", "sent", "sent, by formula"), rows
+
+
+def told_of(check: Any, count: int) -> tuple[Any, Any, float]:
+    return check.arguments, check.temporaries, sent(check.collectives, count)
 
 
 def ring(count: int) -> Any:
-    """The gradient of causal attention of 8 heads of 64."""
+    """The gradient of causal attention."""
     plan = eqx.ShardingPlan([eqx.data_parallel("sequence")], mesh_of("sequence", count))
     attend = functools.partial(nn.ring_attention, axis="sequence", is_causal=True)
     spec = PartitionSpec("sequence")
     split = eqx.filter_shard_map(attend, mesh=plan.mesh, in_specs=spec, out_specs=spec)
-    struct = plan.batch(jax.ShapeDtypeStruct((8_192, 8, 64), jnp.float32))
+    struct = plan.batch(jax.ShapeDtypeStruct((LONG, RING_HEADS, RING_SIZE), jnp.float32))
     gradient = jax.grad(lambda *it: jnp.sum(split(*it) ** 2), (0, 1, 2))
     return plan.check(gradient, struct, struct, struct)
 
 
 def pipe(count: int) -> Any:
-    """A step of eight blocks, which keeps the input of each stage."""
+    """A step of Adam, which keeps of each micro-batch the input of a stage."""
     mesh = mesh_of("stage", count)
     plan = eqx.ShardingPlan([eqx.pipeline_parallel("stage")], mesh)
 
     def make(key: Any) -> Any:
         def block(key: Any) -> nn.TransformerBlock:
-            return nn.TransformerBlock(128, 8, key=key)
+            return nn.TransformerBlock(PIPE_SIZE, HEADS, key=key)
 
-        return nn.Stacked(block, 8, remat=8 // count, key=key)
+        return nn.Stacked(block, PIPE_DEPTH, remat=PIPE_DEPTH // count, key=key)
 
     def loss(model: Any, x: Any) -> Any:
-        return jnp.mean(nn.pipeline(model, mesh, micro_batches=8)(x) ** 2)
+        return jnp.mean(nn.pipeline(model, mesh, micro_batches=MICRO_BATCHES)(x) ** 2)
 
     like = eqx.filter_eval_shape(make, jax.random.key(0))
     place = NamedSharding(mesh, PartitionSpec())
-    x = jax.ShapeDtypeStruct((32, 64, 128), jnp.float32, sharding=place)
+    shape = PIPE_BATCH, PIPE_LENGTH, PIPE_SIZE
+    x = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=place)
     return plan.check(step_of(loss), plan.structs(like), plan.structs(adam(like), of=like), x)
 
 

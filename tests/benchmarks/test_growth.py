@@ -51,6 +51,8 @@ def test_memory_of_parts_falls(growth):
         assert few[0] == many[0]
         assert many[2] < few[2] / 2
         assert many[3] < few[3]
+        assert few[4] == few[5] == 0
+        assert many[4] == pytest.approx(many[5], rel=0.15)
 
 
 def test_on_paper(growth):

@@ -49,7 +49,7 @@ class Ring:
     def sent(self, tree: Any) -> Any:
         """What the device before has."""
         pairs = [(i, (i + 1) % self.size) for i in range(self.size)]
-        return lax.ppermute(tree, self.axis, pairs)
+        return lax.ppermute(tree, self.axis, pairs) if self.size > 1 else tree
 
     def loop(self, step: Any, going: Any, staying: Any) -> Any:
         """Call `step(number, going, staying)` for what comes from each device, the own one first.
