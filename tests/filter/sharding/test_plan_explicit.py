@@ -21,12 +21,10 @@ from eqx_filter import (
     load,
     save,
 )
+from eqx_filter.shared._jax import set_mesh
 from eqx_pytree import Module, tree_equal
 
-pytestmark = [
-    pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices"),
-    pytest.mark.skipif(not hasattr(jax, "set_mesh"), reason="this JAX lays out less by itself"),
-]
+pytestmark = pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
 
 KEY = jax.random.key(0)
 X, Y = np.ones((8, 8), np.float32), np.zeros((8, 4), np.float32)
@@ -103,7 +101,7 @@ class TestPlaces:
 
     def test_init_where_the_mesh_is_set(self):
         plan = split()
-        with jax.set_mesh(plan.mesh):
+        with set_mesh(plan.mesh):
             model = plan.init(make, jax.jit(lambda: jax.random.key(0))())
             traced = filter_jit(lambda key: plan.init(make, key))(KEY)
         assert close(model, make(KEY))
@@ -119,7 +117,7 @@ class TestPlaces:
         assert specs(found) == [P("data", "model"), P("data", None)]
         again = filter_jit(plan.shard)(filter_shard(found, NamedSharding(plan.mesh, P())))
         assert specs(again) == [P("data", "model"), P("data", None)]
-        with jax.set_mesh(plan.mesh):
+        with set_mesh(plan.mesh):
             assert specs(filter_jit(plan.shard)(model)) == [P("data", "model"), P("data", None)]
 
     def test_batches_structs_and_files(self, tmp_path):

@@ -27,10 +27,7 @@ from eqx_nn import (
     ring_attention,
 )
 
-pytestmark = [
-    pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices"),
-    pytest.mark.skipif(not hasattr(jax.lax, "pcast"), reason="this JAX splits no part of a mesh"),
-]
+pytestmark = pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
 
 KEY = jax.random.key(0)
 SPLIT = P("sequence")
@@ -99,12 +96,11 @@ class TestExact:
         close(found, value_and_gradients(whole, *arrays))
 
     @pytest.mark.parametrize("asked", [ASKED["causal"], ASKED["all"]], ids=["causal", "all"])
-    def test_to_the_last_bits_of_float64(self, asked):
-        with jax.enable_x64(True):
-            arrays = heads(jnp.float64, 2)
-            found = value_and_gradients(ring(mesh(), **asked), *arrays)
-            whole = functools.partial(dot_product_attention, implementation="plain", **asked)
-            close(found, value_and_gradients(whole, *arrays), rtol=1e-11, atol=1e-12)
+    def test_to_the_last_bits_of_float64(self, asked, x64):
+        arrays = heads(jnp.float64, 2)
+        found = value_and_gradients(ring(mesh(), **asked), *arrays)
+        whole = functools.partial(dot_product_attention, implementation="plain", **asked)
+        close(found, value_and_gradients(whole, *arrays), rtol=1e-11, atol=1e-12)
 
     def test_in_bfloat16_sums_are_of_float32(self):
         arrays = heads(jnp.bfloat16)

@@ -9,6 +9,7 @@ import jax.tree_util as jtu
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 from ..compiled import filter_jit
+from ..shared._jax import set_mesh
 from ..shared._shardings import lay_out
 
 
@@ -27,7 +28,7 @@ def made(
         return filter_jit(make, out_shardings=shardings)(*args, **kwargs)
     alike = jtu.tree_map(_by_compiler, shardings)
     args, kwargs = jtu.tree_map(_moved, (args, kwargs))
-    with jax.set_mesh(_alike(explicit[0].mesh)):
+    with set_mesh(_alike(explicit[0].mesh)):
         found = filter_jit(make, out_shardings=alike)(*args, **kwargs)
     return lay_out("made", found, shardings)
 
