@@ -148,6 +148,17 @@ class TestExact:
         expected = value_and_gradients(whole, q, k, v, cotangent)
         close(value_and_gradients(split, q, k, v, cotangent), expected)
 
+    def test_heads_that_the_compiler_splits(self):
+        devices = jax.make_mesh((2, 2), ("sequence", "model"), axis_types=(AxisType.Auto,) * 2)
+        attend = functools.partial(ring_attention, axis="sequence", is_causal=True)
+        split = filter_shard_map(
+            attend, mesh=devices, in_specs=SPLIT, out_specs=SPLIT, axis_names={"sequence"}
+        )
+        place = jax.NamedSharding(devices, P("sequence", "model"))
+        found = value_and_gradients(split, *(jax.device_put(x, place) for x in heads()))
+        whole = functools.partial(dot_product_attention, is_causal=True)
+        close(found, value_and_gradients(whole, *heads()))
+
     def test_second_derivatives(self):
         q, k, v, _ = heads(length=8)
 

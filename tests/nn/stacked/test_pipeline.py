@@ -161,6 +161,13 @@ class TestValuesAndGradients:
         found = pipeline(blocks, mesh(stage=4), micro_batches=2)(X, key=KEY)
         close(found, unsplit(blocks, X, KEY))
 
+    def test_it_is_a_callable_tree_whose_gradient_is_one(self):
+        blocks, x = Stacked(Scaled, 4, key=KEY), X[:, 0]
+        piped = pipeline(blocks, mesh(stage=2), micro_batches=2)
+        gradient = filter_grad(lambda piped: jnp.sum(piped(x) ** 2))(piped)
+        expected = filter_grad(lambda blocks: jnp.sum(jax.vmap(blocks)(x) ** 2))(blocks)
+        close(gradient.blocks, expected)
+
     def test_keys_by_place(self):
         blocks, keys = transformer(), Keys(KEY)["dropout"]
         found = pipeline(blocks, mesh(stage=2), micro_batches=4)(X, key=keys)
