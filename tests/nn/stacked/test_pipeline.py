@@ -355,6 +355,16 @@ class TestRefusals:
 
         self.refused(r"a row for each in `each\['rate'\]`: an axis of size 4", call=call)
 
+    def test_what_is_given_twice(self):
+        rows = {"rate": jnp.ones(8)}
+
+        def call(piped):
+            return piped(X[:, 0], each={"rate": jnp.ones(4)}, per_example=rows)
+
+        self.refused("`rate` twice, in `each` and in `per_example`", TypeError, call=call)
+        told = "`rate` twice, as it is and in `per_example`"
+        self.refused(told, TypeError, call=lambda piped: piped(X[:, 0], rate=1.0, per_example=rows))
+
     def test_states(self):
         blocks, state = make_with_state(Stacked)(
             lambda key: BatchNorm(4, "batch", mode="batch"), 4, key=KEY

@@ -55,7 +55,8 @@ class Pipeline(Module):
 
         **Raises:** `ValueError` for a batch that cannot be divided, and for arrays in `each` or
         `per_example` without a row for each block or example; `TypeError` for a `State`, a `cache`,
-        `until` and `collect`, which the `Stacked` itself takes.
+        `until` and `collect`, which the `Stacked` itself takes, and for an argument that is given
+        twice.
         """
         from eqx_filter import filter_shard_map
 
@@ -63,6 +64,7 @@ class Pipeline(Module):
 
         each, own = dict(each or {}), dict(per_example or {})
         _refuse(args, {**kwargs, **own})
+        _refuse_twice(kwargs, each, own)
         self.blocks._check_rows("each", each)
         count = self._count(x, own)
         keys = None if key is None else _keys_of_examples(key, count)
@@ -222,6 +224,19 @@ def _refuse(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         name, why = next(iter(told.items()))
         message = f"`pipeline` takes no `{name}`: {why}. Call the `Stacked` itself."
         raise TypeError(message)
+
+
+def _refuse_twice(kwargs: dict[str, Any], each: dict[str, Any], own: dict[str, Any]) -> None:
+    """Refuse an argument that is given in two ways."""
+    ways = (("as it is", kwargs), ("in `each`", each), ("in `per_example`", own))
+    for i, (way, some) in enumerate(ways):
+        for other, more in ways[i + 1 :]:
+            both = sorted(some.keys() & more.keys())
+            if both:
+                message = (
+                    f"`pipeline` was given `{both[0]}` twice, {way} and {other}; pass it once."
+                )
+                raise TypeError(message)
 
 
 def _examples(x: Any, own: dict[str, Any]) -> int:
