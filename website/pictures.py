@@ -1,5 +1,6 @@
-"""Draw pictures of docs/layers that no script of examples draws. `python website/pictures.py`."""
+"""Draw pictures of docs that no script of examples draws. `python website/pictures.py`."""
 
+import re
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import AbstractMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -221,6 +223,62 @@ def seconds(function, *args, rounds=15):
     return min(taken)
 
 
+PLANS = {
+    "tensor_parallel, fsdp on 2 data x 2 model": (
+        [nn.tensor_parallel("model"), eqx.fsdp("data", min_size=1)],
+        {"data": 2, "model": 2},
+    ),
+    "pipeline_parallel, fsdp on 2 stage x 2 data": (
+        [eqx.pipeline_parallel("stage"), eqx.fsdp("data", min_size=1)],
+        {"stage": 2, "data": 2},
+    ),
+}
+
+
+def plans(size=8, depth=2):
+    """Show which part of each array of two blocks every device holds, by two plans."""
+
+    def make(key):
+        block = lambda key: nn.TransformerBlock(size, 2, width_size=2 * size, key=key)  # noqa: E731
+        return nn.Stacked(block, depth, key=key)
+
+    like = eqx.filter_eval_shape(make, jax.random.key(0))
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    for part, (title, (rules, axes)) in zip(figure.subfigures(1, 2), PLANS.items(), strict=True):
+        mesh = AbstractMesh(tuple(axes.values()), tuple(axes))
+        rows = eqx.ShardingPlan(rules, mesh).table(like).rows
+        rows = [row for row in rows if len(row.shape) == 3 and not re.search("key|value", row.path)]
+        part.suptitle(title, fontsize="medium")
+        heights = [row.shape[1] + 1 for row in rows]
+        table = part.subplots(len(rows), mesh.size, squeeze=False, height_ratios=heights)
+        for row, cells in zip(rows, table, strict=True):
+            for device, cell in enumerate(cells):
+                held(cell, row, axes, device, color=f"C{device}")
+            name = row.path.removeprefix("block.").removesuffix(".weight")
+            cells[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize="small")
+        for device, cell in enumerate(table[0]):
+            places = np.unravel_index(device, tuple(axes.values()))
+            told = ", ".join(f"{name} {i}" for name, i in zip(axes, places, strict=True))
+            cell.set_title(f"device {device}\n{told}", fontsize="small")
+    figure.savefig(PICTURES / "plans.png", dpi=120)
+
+
+def held(axes, row, sizes, device, color):
+    """Draw each layer of an array, and the part of it that a device holds."""
+    places = dict(zip(sizes, np.unravel_index(device, tuple(sizes.values())), strict=True))
+    whole, spec = np.zeros(row.shape, bool), [*row.spec, *[None] * len(row.shape)]
+    index = []
+    for local, name in zip(row.local_shape, spec, strict=False):
+        start = local * places.get(name, 0)
+        index.append(slice(start, start + local))
+    whole[tuple(index)] = True
+    apart = [np.pad(it.astype(int), ((0, 0), (0, 1)), constant_values=2) for it in whole]
+    palette = np.array([to_rgb(it) for it in (LEFT, color, "white")])
+    axes.imshow(palette[np.concatenate(apart, axis=1)], interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
 if __name__ == "__main__":
     windows()
     norms()
@@ -228,3 +286,4 @@ if __name__ == "__main__":
     first_values()
     adapters()
     recurrent()
+    plans()

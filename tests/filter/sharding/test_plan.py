@@ -192,6 +192,12 @@ class TestTable:
         assert table.per_device * 4096 == table.total == 2 * 40 * 4096 * 65536
 
 
+def test_check_needs_devices():
+    struct = jax.ShapeDtypeStruct((8,), jnp.float32)
+    with pytest.raises(ValueError, match=r"an `AbstractMesh` of 8.*jax_num_cpu_devices.*make_mesh"):
+        ShardingPlan([], ABSTRACT).check(jnp.sum, struct)
+
+
 @many
 class TestUse:
     @property

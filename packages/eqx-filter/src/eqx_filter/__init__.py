@@ -88,7 +88,7 @@ else:
         ".paths": "Labels Selector by from_paths partition_by tree_label tree_mask tree_paths",
         ".sharding": (
             "PlanCheck PlanTable ShardingPlan ShardingRule data_parallel filter_device_put "
-            "filter_shard filter_shard_map fsdp"
+            "filter_shard filter_shard_map fsdp pipeline_parallel"
         ),
         ".toolkit": (
             "AbstractProgressMeter Enumeration EnumerationItem GetKey NoProgressMeter "

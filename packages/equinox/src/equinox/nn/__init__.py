@@ -81,8 +81,10 @@ from eqx_nn import (
     lora,
     make_with_state,
     merge_lora,
+    pipeline,
     quantise,
     reinit,
+    ring_attention,
     tensor_parallel,
     to_torch,
 )
@@ -169,8 +171,10 @@ __all__ = [
     "lora",
     "make_with_state",
     "merge_lora",
+    "pipeline",
     "quantise",
     "reinit",
+    "ring_attention",
     "tensor_parallel",
     "to_torch",
 ]

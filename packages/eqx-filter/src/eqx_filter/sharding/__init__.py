@@ -3,7 +3,7 @@
 from ._plan import ShardingPlan
 from ._plan_check import PlanCheck
 from ._plan_table import PlanTable
-from ._presets import ShardingRule, data_parallel, fsdp
+from ._presets import ShardingRule, data_parallel, fsdp, pipeline_parallel
 from ._shard import filter_device_put, filter_shard
 from ._shard_map import filter_shard_map
 
@@ -17,4 +17,5 @@ __all__ = [
     "filter_shard",
     "filter_shard_map",
     "fsdp",
+    "pipeline_parallel",
 ]

@@ -1,5 +1,6 @@
 """`ShardingPlan`: where each array of a model lies on a mesh, by rules."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -7,13 +8,13 @@ import jax
 import jax.tree_util as jtu
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
-from ..compiled import filter_jit
 from ..paths import by
 from ..paths._nodes import nodes_of
 from ..paths._selectors import mask_of_leaves
 from ..shared._shardings import lay_out
 from ..tracing import filter_eval_shape
 from ._fitting import check_spec
+from ._made import made
 from ._places import Place, is_placed, places_of
 from ._plan_check import PlanCheck, checked_step
 from ._plan_table import PlanTable, table_of
@@ -179,7 +180,7 @@ class ShardingPlan:
         **Raises:** as `specs`, and what `make` raises.
         """
         shardings = self.shardings(filter_eval_shape(make, *args, **kwargs))
-        return filter_jit(make, out_shardings=shardings)(*args, **kwargs)
+        return made(make, args, kwargs, shardings)
 
     def structs(self, model: _Tree, *, of: Any = None) -> _Tree:
         """Give the model with a `jax.ShapeDtypeStruct` that has its sharding for each array.
@@ -238,8 +239,17 @@ class ShardingPlan:
 
         **Returns:** a `PlanCheck`.
 
-        **Raises:** `TypeError` if `step` cannot be called; what it raises.
+        **Raises:** `TypeError` if `step` cannot be called; `ValueError` for a plan of an
+        `AbstractMesh`, which nothing can be compiled for; what `step` raises.
         """
+        if isinstance(self.mesh, AbstractMesh):
+            message = (
+                "`ShardingPlan.check` compiles a step, for which the devices must be there; the "
+                f"plan has an `AbstractMesh` of {math.prod(self.mesh.shape.values())}. A process "
+                "that begins with `jax.config.update('jax_num_cpu_devices', ...)` has as many as "
+                "it likes: make the mesh of these by `jax.make_mesh`."
+            )
+            raise ValueError(message)
         return checked_step(step, args, kwargs)
 
     def table(self, model: Any) -> PlanTable:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from jax.sharding import PartitionSpec
 
-from ._places import Place
+from ._places import Place, entries_of
 
 
 class ShardingRule:
@@ -74,6 +74,21 @@ class Fsdp(AlongAxis):
         return place.split(spec, max(free, key=lambda i: (place.shape[i], -i)), self.axis)
 
 
+@dataclasses.dataclass(frozen=True)
+class PipelineParallel(AlongAxis):
+    """Some of the layers of a stack for every device; see `pipeline_parallel`."""
+
+    batch_axes = ()
+
+    def __call__(
+        self, place: Place, spec: PartitionSpec | None, sizes: Mapping[str, int]
+    ) -> PartitionSpec | None:
+        """Split the axis of layers of the outermost stack; a plan refuses one that cannot be."""
+        entries = entries_of(spec or PartitionSpec(), len(place.shape))
+        is_free = place.stacked and entries[0] is None
+        return place.split(spec, 0, self.axis) if is_free else spec
+
+
 def data_parallel(axis: str = "data") -> ShardingRule:
     """Keep a copy of the model on every device along an axis, and split batches over it.
 
@@ -105,3 +120,19 @@ def fsdp(axis: str = "data", *, min_size: int = 2**16, layers: bool = False) -> 
     **Returns:** a rule of `ShardingPlan`.
     """
     return Fsdp(axis, min_size, layers)
+
+
+def pipeline_parallel(axis: str = "stage") -> ShardingRule:
+    """Split the axis of layers of each stack over an axis of the mesh: the stages of a pipeline.
+
+    Each device has the layers that come one after another and pass on what they give: Huang et al.
+    (2019, "GPipe: Efficient Training of Giant Neural Networks using Pipeline Parallelism", section
+    2.2). Batches are not split over the axis.
+
+    **Arguments:** `axis`, of the mesh, whose size divides the number of layers.
+
+    **Returns:** a rule of `ShardingPlan`. What is no part of a stack is as the other rules say; of
+    a stack that a rule before has split by layers, nothing is changed. For one stack of several,
+    the pair of a selector and `PartitionSpec(axis)` says the same.
+    """
+    return PipelineParallel(axis)

@@ -40,6 +40,10 @@ if hasattr(jax.sharding, "reshard"):
 else:  # until JAX 0.6 it was experimental
     reshard = importlib.import_module("jax.experimental.shard").reshard
 
+# Until JAX 0.6 what is for a `with` statement had a name of its own.
+_home, _name = ("jax", "set_mesh") if hasattr(jax, "set_mesh") else ("jax.sharding", "use_mesh")
+set_mesh = getattr(importlib.import_module(_home), _name)
+
 
 def flatten_with_nones(tree: Any) -> tuple[list[Any], Any]:
     """Flatten a PyTree with each None as a leaf."""

@@ -2,6 +2,7 @@
 
 from ._attention import MultiheadAttention, dot_product_attention, dot_product_attention_weights
 from ._cache import Cache
+from ._ring import ring_attention
 from ._rotary import RotaryPositionalEmbedding
 
 __all__ = [
@@ -10,4 +11,5 @@ __all__ = [
     "RotaryPositionalEmbedding",
     "dot_product_attention",
     "dot_product_attention_weights",
+    "ring_attention",
 ]

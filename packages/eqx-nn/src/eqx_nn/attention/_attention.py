@@ -174,6 +174,7 @@ class MultiheadAttention(Module):
         scale: float | None = None,
         softcap: float | None = None,
         implementation: Implementation = None,
+        axis: str | None = None,
         cache: Cache | None = None,
     ) -> Any:
         """Attend from each query to all keys; the result has shape `(q_length, output_size)`.
@@ -200,6 +201,8 @@ class MultiheadAttention(Module):
         - `is_causal`, `bias`, `window`, `segment_ids`, `length`, `offset`, `scale`, `softcap`,
             `implementation`: as in `dot_product_attention`. Without any of them, and with as many
             heads of keys and values as of queries, the plain formula is computed.
+        - `axis`: of a mesh that sequences are split over, inside of `shard_map`: as in
+            `ring_attention`, which takes what is asked for besides; not with a `cache`.
         - `cache`: a `Cache` of this layer, to which `key_` and `value` are appended. Each query
             sees the tokens before it and its own, within the `window` if there is one. A `mask`, a
             `bias` and `segment_ids` are then of the rows of the cache: `kv_length` is its length.
@@ -225,6 +228,7 @@ class MultiheadAttention(Module):
             "scale": scale,
             "softcap": softcap,
             "implementation": implementation,
+            "axis": axis,
         }
         is_asked = is_causal or cache is not None or self._num_kv_heads() != self.num_heads
         is_asked = is_asked or any(it is not None for it in options.values())

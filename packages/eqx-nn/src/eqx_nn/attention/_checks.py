@@ -162,6 +162,19 @@ def check_mask(layer: str, mask: Any, query: Any, key: Any, num_heads: int | Non
     raise ValueError(message)
 
 
+def axis_index(function: str, axis: Any) -> jax.Array:
+    """The place of this device along an axis. **Raises** `ValueError` if there is no such axis."""
+    try:
+        return jax.lax.axis_index(axis)
+    except NameError as error:
+        message = (
+            f"`{function}` was told that sequences are split over `{axis}`, an axis that is not "
+            "there. Call it inside of `filter_shard_map` or `jax.shard_map`, over a mesh with that "
+            "axis."
+        )
+        raise ValueError(message) from error
+
+
 def _is_negative(mask: Any) -> bool:
     """Whether integers at hand, which need not come from another device, go below zero."""
     if isinstance(mask, jax.core.Tracer) or not jnp.issubdtype(mask.dtype, jnp.signedinteger):

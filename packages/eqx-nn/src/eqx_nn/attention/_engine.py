@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ._blockwise import blockwise
+from ._checks import axis_index
 from ._plain import plain
 from ._request import Extras, Implementation, Request
 
@@ -41,16 +42,18 @@ def attend(
     dropout: tuple[Any, Any] | None = None,
     implementation: Implementation = None,
     kv_first: bool = False,
+    axis: str | None = None,
 ) -> Array:
     """Attend from `(q_length, heads, size)` to `(kv_length, kv_heads, size)`.
 
-    With `kv_first` keys and values have their heads first. `dropout` is a rate and a PRNG key. The
-    result has shape `(q_length, heads, v_size)`.
+    With `kv_first` keys and values have their heads first. `dropout` is a rate and a PRNG key. With
+    an `axis`, these are parts of sequences that are split over it. The result has shape
+    `(q_length, heads, v_size)`.
     **Raises** `ValueError` by argument.
     """
-    axis = 0 if kv_first else 1
-    _check_heads(function, query, key, value, axis)
-    lengths = query.shape[0], key.shape[1 - axis]
+    of_heads = 0 if kv_first else 1
+    _check_heads(function, query, key, value, of_heads)
+    lengths = query.shape[0], key.shape[1 - of_heads]
     shape = query.shape[1], *lengths
     mask, bias = (
         _of_heads(function, name, x, shape) for name, x in (("mask", mask), ("bias", bias))
@@ -84,6 +87,11 @@ def attend(
         softcap=0.0 if softcap is None else _softcap(function, softcap),
         dropout=dropout is not None,
     )
+    if axis is not None:
+        axis_index(function, axis)
+        others = {"cache": kv_first or None, "implementation": implementation}
+        _check_ring(function, axis, others | extras._asdict(), request, *lengths)
+        return _by_ring(query, key, value, extras, request, axis)
     _check_contradiction(function, extras.mask, request, *lengths)
     way = _chosen(function, implementation, (query, key, value), extras, request, *lengths)
     return _attended(query, key, value, extras, request, way, kv_first)
@@ -120,6 +128,38 @@ def _by_cudnn(query: Array, key: Array, value: Array, extras: Extras, request: R
         local_window_size=window,  # type: ignore[arg-type]
         implementation="cudnn",
     )[0]
+
+
+def _by_ring(
+    query: Array, key: Array, value: Array, extras: Extras, request: Request, axis: str
+) -> Array:
+    from ._rounds import ring
+
+    q, k, v = (jnp.swapaxes(x, 0, 1) for x in (query, key, value))
+    return jnp.swapaxes(ring(q, k, v, extras, request, axis), 0, 1)
+
+
+def _check_ring(
+    function: str, axis: Any, given: dict[str, Any], request: Request, q_length: int, kv_length: int
+) -> None:
+    """Refuse what parts of a sequence cannot be asked for."""
+    kinds = ("cache", "implementation", "mask", "bias", "length", "offset", "dropout")
+    given = given | {"dropout": request.dropout or None}
+    told = next((name for name in kinds if given[name] is not None), None)
+    if told is not None:
+        message = (
+            f"`{function}` takes no `{told}` where sequences are split over `{axis}`, as no device "
+            "has all keys. `is_causal`, `window` and `segment_ids` say what a query sees."
+        )
+        raise ValueError(message)
+    is_placed = request.reach() != (None, None) or given["q_segments"] is not None
+    if is_placed and q_length != kv_length:
+        message = (
+            f"`{function}` expects parts of equal length where `is_causal`, `window` or "
+            f"`segment_ids` are given and sequences are split over `{axis}`; got {q_length} "
+            f"queries and {kv_length} keys."
+        )
+        raise ValueError(message)
 
 
 def _chosen(

@@ -116,7 +116,7 @@ def applied(
 def _keeps_products(primitive: Any, *args: Any, **params: Any) -> Any:
     """A policy: keep what products, convolutions and attention block by block give."""
     dots = jax.checkpoint_policies.checkpoint_dots(primitive, *args, **params)
-    return dots or primitive.name == "attention"
+    return dots or "attention" in (primitive.name, params.get("name"))
 
 
 def _in_groups(call: Call, carry: Any, rows: Row, size: int, depth: int) -> tuple[Any, ...]:

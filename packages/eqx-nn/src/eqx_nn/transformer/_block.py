@@ -17,6 +17,7 @@ from .._mlp import MLP
 from .._random import Key, key_of_each, split_key
 from .._shapes import describe
 from ..attention import Cache, MultiheadAttention, RotaryPositionalEmbedding
+from ..attention._checks import axis_index
 from ..norms import LayerNorm
 from ._gated import GatedMLP
 
@@ -147,7 +148,7 @@ class TransformerBlock(Module):
         - `key`: a PRNG key for the dropout.
         - `inference`: takes the place of the flags of the dropouts.
         - `options`: of the attention to the sequence itself: `bias`, `segment_ids`, `length`,
-            `softcap`, `implementation`.
+            `softcap`, `implementation`, and `axis`, over which a sequence is split.
 
         **Raises:** `ValueError` for an `x` of another shape, for a `context` that is missing, or
         that there is no attention for; and as `MultiheadAttention`.
@@ -167,7 +168,7 @@ class TransformerBlock(Module):
         own = {"inference": inference, "window": self.window, **options}
 
         def attend(y: Array) -> tuple[Array, Cache | None]:
-            turn = None if self.rotary is None else self._turned(cache)
+            turn = None if self.rotary is None else self._turned(_first_place(x, cache, options))
             out = self.attention(
                 y, y, y, mask, key=keys[0], process_heads=turn, cache=cache,
                 is_causal=self.is_causal and cache is None, **own,
@@ -193,8 +194,15 @@ class TransformerBlock(Module):
         x, _ = added(x, self.mlp_norm, lambda y: (jax.vmap(self.mlp)(y), None), keys[4])
         return x if cache is None else (x, new)
 
-    def _turned(self, cache: Cache | None) -> Callable[..., Any]:
+    def _turned(self, offset: Any) -> Callable[..., Any]:
         """Queries and keys turned by their positions, over the heads."""
-        offset = None if cache is None else cache.position
         turn = jax.vmap(lambda x: self.rotary(x, offset=offset), in_axes=1, out_axes=1)  # type: ignore[misc]
         return lambda q, k, v: (turn(q), turn(k), v)
+
+
+def _first_place(x: Array, cache: Cache | None, options: dict[str, Any]) -> Any:
+    """The position of the first of some tokens: after those of a cache, or of other devices."""
+    if cache is not None:
+        return cache.position
+    axis = options.get("axis")
+    return None if axis is None else axis_index("TransformerBlock", axis) * x.shape[0]
