@@ -8,7 +8,8 @@ where `failed` is true in any place; `check.messages[index]` is what is said of 
 In a compiled program the arrays go through a branch, of which the other side calls back to the
 host, and that ends the program. A check none of whose arrays is used is removed with them. If it
 runs on several devices, one that ends while the others wait for it would hang them all: there the
-failure is recorded, the arrays become NaN or zero, and `filter_jit` raises when it is done.
+failure is recorded, the arrays become NaN or zero, and `filter_jit` raises when it is done. Where
+these are of several processes, the callback may run in one of them alone, so they tell one another.
 
 What is lowered is one inner program for all checks of arrays of the same shapes and dtypes, traced
 once. A check is a number to it, by which the host finds the rest.

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..shared._jax import quiet_callbacks
+from ..shared._processes import Devices, texts_of_all
 from ._classes import EquinoxRuntimeError
 from ._stack import Stack
 
@@ -89,15 +90,24 @@ def record(number: Any, failed: Any, index: Any) -> Any:
     return np.float32(np.nan), np.int32(0)
 
 
-def raise_recorded(checks: Iterable[Check]) -> None:
+def raise_recorded(checks: Iterable[Check], devices: Devices = ()) -> None:
     """Raise the error that one of these checks noted first, if any did, and forget all of them.
+
+    Of a program that ran on the devices of several processes, each raises what one of them noted:
+    if one went on alone, the next program would wait for the others for ever.
 
     **Raises:** `EquinoxRuntimeError`.
     """
+    found: list[EquinoxRuntimeError] = []
     if _recorded:
         found = [error for check in checks for error in _recorded.pop(check, ())]
-        if found:
-            raise found[0] from None
+    texts = texts_of_all(str(found[0]) if found else "", devices) if devices else []
+    if found:
+        raise found[0] from None
+    for device, text in zip(devices, texts, strict=True):
+        if text:
+            message = f"{text}\nIt was process {device.process_index} that found it."
+            raise EquinoxRuntimeError(message)
 
 
 def raise_failure(error: BaseException) -> None:
