@@ -37,6 +37,9 @@ def tree_equal(
     A `bool`, or a bool array of shape `()` where the answer rests on JAX arrays: a traced one if
     any of them is traced.
 
+    Where arrays lie on devices of several processes, each of these calls it, with PyTrees that are
+    alike in all other leaves: their answer is one.
+
     **Raises:** `TypeError` if no PyTree is given.
     """
     if not pytrees:
@@ -84,19 +87,38 @@ def _kind(leaf: Any) -> Literal["jax", "numpy"] | None:
 def _jax_equal(x: Any, y: Any, rtol: float, atol: float) -> np.bool_ | jax.Array:
     if _is_key(x.dtype):
         x, y, rtol, atol = jax.random.key_data(x), jax.random.key_data(y), 0.0, 0.0
-    if _compares_on_host(x, y):
+    places = _places(x, y)
+    if "remote" in places:
+        is_remote = isinstance(x, jax.Array) and _place(x.sharding) == "remote"
+        x, y = (x, _laid_out_as(x, y)) if is_remote else (_laid_out_as(y, x), y)
+    elif _compares_on_host(x, y, places):
         return _values_equal(np, np.asarray(x), np.asarray(y), rtol, atol)
     return _values_equal(jnp, x, y, rtol, atol)
 
 
-def _compares_on_host(x: Any, y: Any) -> bool:
-    """Whether NumPy compares: it can see both, and JAX would not do so where they lie."""
+def _places(x: Any, y: Any) -> list[str]:
+    """Where JAX arrays lie; empty if one of the two is traced."""
     if isinstance(x, jax.core.Tracer) or isinstance(y, jax.core.Tracer):
-        return False
-    places = [_place(array.sharding) for array in (x, y) if isinstance(array, jax.Array)]
-    if "remote" in places:
+        return []
+    return [_place(array.sharding) for array in (x, y) if isinstance(array, jax.Array)]
+
+
+def _compares_on_host(x: Any, y: Any, places: list[str]) -> bool:
+    """Whether NumPy compares: it can see both, and JAX would not do so where they lie."""
+    if not places:
         return False
     return "device" not in places or (len(places) == 2 and x.sharding != y.sharding)
+
+
+def _laid_out_as(like: jax.Array, x: Any) -> jax.Array:
+    """The array where another lies, which is on several hosts: JAX compares no others.
+
+    Of one that is on this host, each process takes what its own devices need.
+    """
+    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+        return x if x.sharding == like.sharding else jax.device_put(x, like.sharding)
+    whole = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, like.sharding, lambda index: whole[index])
 
 
 @functools.lru_cache(maxsize=256)
