@@ -1,24 +1,280 @@
 """What the processes of a job do: `python jobs.py JOB PORT COUNT FOLDER NUMBER`.
 
-The tests call `trained` as well, in a process that has all four devices.
+`test_many.py` also calls `trained` and `kinds`, in one process with all of the devices.
 """
 
+import functools
 import inspect
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import AxisType, NamedSharding
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import equinox as eqx
+from equinox import nn
 
 DEVICES = 4
-KEY = jax.random.key if False else None
 PLANS = ("data", "fsdp", "2x2")
+ROWS = 16
 STEPS = 4
+STEP_TO_DIE = 5
+BATCHES = np.random.default_rng(0).normal(size=(20, 2, ROWS, 8)).astype(np.float32)
+"""For each step `x` and `y`, of which a process may look at its rows alone."""
+
+
+def begin(port: str, count: str, number: str) -> None:
+    """Join the other processes; all have four devices together."""
+    timeouts = {"shutdown_timeout_seconds": 3, "heartbeat_timeout_seconds": 10}
+    known = inspect.signature(jax.distributed.initialize).parameters
+    options = {name: it for name, it in timeouts.items() if name in known}
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", DEVICES // int(count))
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"127.0.0.1:{port}", int(count), int(number), **options)
+
+
+def mesh(**sizes: int) -> Mesh:
+    return Mesh(np.array(jax.devices()[:DEVICES]).reshape(tuple(sizes.values())), tuple(sizes))
+
+
+def plan_of(name: str) -> eqx.ShardingPlan:
+    if name == "data":
+        return eqx.ShardingPlan([eqx.data_parallel("data")], mesh(data=4))
+    if name == "fsdp":
+        return eqx.ShardingPlan([eqx.fsdp("data", min_size=1)], mesh(data=4))
+    rules = [nn.tensor_parallel("model"), eqx.fsdp("data", min_size=1)]
+    return eqx.ShardingPlan(rules, mesh(data=2, model=2))
+
+
+def make(key: jax.Array) -> Any:
+    return nn.MLP(8, 8, width_size=16, depth=2, key=key)
+
+
+@eqx.filter_jit
+def train_step(model: Any, opt: Any, x: jax.Array, y: jax.Array) -> Any:
+    def loss_of(model: Any) -> jax.Array:
+        return jnp.mean((jax.vmap(model)(x) - y) ** 2)
+
+    loss, grads = eqx.filter_value_and_grad(loss_of)(model)
+    model, opt = opt.update(grads, model)
+    return model, opt, eqx.error_if(loss, ~jnp.isfinite(loss), "the loss is not finite")
+
+
+def begun(plan: eqx.ShardingPlan) -> Any:
+    """The model and the optimiser that a training begins with."""
+    model = plan.init(make, jax.random.key(0))
+    return model, plan.shard(eqx.Optimizer(optax.adam(1e-2), model), of=model)
+
+
+def batch(plan: eqx.ShardingPlan, step: int) -> Any:
+    rows = plan.rows(ROWS)
+    return plan.batch(tuple(BATCHES[step][:, rows]))
+
+
+def trained(name: str) -> Any:
+    """The losses of a training, and the model after it."""
+    plan = plan_of(name)
+    model, opt = begun(plan)
+    losses = []
+    for step in range(STEPS):
+        model, opt, loss = train_step(model, opt, *batch(plan, step))
+        losses.append(float(loss))
+    return losses, model
+
+
+class Kinds(eqx.Module):
+    """An array of each kind that is saved in a way of its own, and what is no array."""
+
+    keys: jax.Array
+    half: jax.Array
+    complex: jax.Array
+    bits: jax.Array
+    again: jax.Array
+    stack: nn.Stacked
+    host: np.ndarray
+    number: float = 1.5
+
+
+def kinds(sharding: Any = None) -> Kinds:
+    def made() -> Any:
+        ramp = jnp.arange(8.0)
+        keys = jax.random.split(jax.random.key(1), 8)
+        half, complex_ = ramp.astype(jnp.bfloat16), ramp + 1j * ramp[::-1]
+        stack = nn.Stacked(lambda key: nn.Linear(8, 8, key=key), 3, key=keys[0])
+        return keys, half, complex_, ramp > 3, stack
+
+    keys, half, complex_, bits, stack = eqx.filter_jit(made)()
+    if sharding is not None:
+        over_rows = NamedSharding(sharding.mesh, P(None, *sharding.spec))
+        stack = eqx.filter_device_put(stack, over_rows)
+        keys, half, complex_, bits = eqx.filter_device_put((keys, half, complex_, bits), sharding)
+    return Kinds(keys, half, complex_, bits, half, stack, np.arange(3))
+
+
+def together(folder: Path) -> dict[str, Any]:
+    """Train by each plan; print, compare, save and load what is not all on this host."""
+    told: dict[str, Any] = {"losses": {}, "rows": {}, "equal": {}, "shown": {}}
+    for name in PLANS:
+        plan = plan_of(name)
+        told["losses"][name], model = trained(name)
+        told["rows"][name] = plan.rows(ROWS).tolist()
+        told["shown"][name] = [str(eqx.summary(model)), eqx.tree_pformat(model), repr(model)]
+        eqx.save(folder / f"many-{name}", model, checksum=name == "fsdp")
+        like = eqx.filter_eval_shape(make, jax.random.key(0))
+        load = functools.partial(eqx.load, like=like, sharding=plan.shardings(like))
+        again, theirs = load(folder / f"many-{name}"), load(folder / f"one-{name}")
+        other = eqx.tree_at(lambda it: it.layers[1].bias, model, replace_fn=lambda it: it + 1)
+        told["equal"][name] = [
+            bool(eqx.tree_equal(model, again)),
+            bool(eqx.tree_equal(model, theirs, rtol=1e-4, atol=1e-5)),
+            bool(eqx.tree_equal(model, other)),
+            bool(eqx.tree_equal(model, eqx.load(folder / f"many-{name}", like))),
+            all(map(lie_alike, arrays(model), arrays(again))),
+        ]
+    spread = NamedSharding(mesh(data=4), P("data"))
+    eqx.save(folder / "many-kinds", kinds(spread))
+    again = eqx.load(folder / "many-kinds", kinds(), sharding=NamedSharding(spread.mesh, P()))
+    told["kinds"] = bool(eqx.tree_equal(again, kinds(spread)))
+    return {**told, "errors": errors(folder), "steps": steps(folder), "checks": checks()}
+
+
+def lie_alike(x: jax.Array, y: jax.Array) -> bool:
+    return x.sharding.is_equivalent_to(y.sharding, x.ndim)
+
+
+def arrays(tree: Any) -> list[Any]:
+    return jax.tree.leaves(eqx.filter(tree, eqx.is_array))
+
+
+def raised(fn: Any, *args: Any, **kwargs: Any) -> list[str]:
+    """The kind and the text of what is raised."""
+    try:
+        fn(*args, **kwargs)
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+    return ["nothing", ""]
+
+
+def errors(folder: Path) -> dict[str, Any]:
+    """What is raised where the process that writes cannot, or is alone; then all go on."""
+    from eqx_filter.checkpoints import _atomic
+    from eqx_filter.shared import _processes
+
+    tree = {"a": jnp.zeros(8), "b": jnp.zeros(8)}
+    tree = jax.device_put(tree, NamedSharding(mesh(data=4), P("data")))
+    told = {"no folder": raised(eqx.save, folder / "none" / "it", tree)}
+    write = _atomic.PartFile.write
+    if jax.process_index() == 0:
+        _atomic.PartFile.write = refuse
+    told["full disk"] = raised(eqx.save, folder / "full", tree)
+    _atomic.PartFile.write = write
+    _processes.LONGEST = 1
+    if jax.process_index() == 0:
+        told["alone"] = raised(eqx.save, folder / "alone", tree)
+    else:
+        time.sleep(1.5)
+    _processes.LONGEST = 60
+    told["after"] = raised(eqx.save, folder / "after", tree)
+    told["left"] = sorted(it.name for it in folder.iterdir() if it.name.endswith(".part"))
+    return told
+
+
+def refuse(file: Any, data: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def steps(folder: Path) -> dict[str, Any]:
+    """Steps that all save, of which one process writes the files; and what is restored."""
+    from eqx_filter.checkpoints import _checkpoints, _together
+
+    if jax.process_index():  # which is to write nothing
+        _together.replacing = _checkpoints.make_folder = None
+    told: dict[str, Any] = {}
+    for name, options in {"now": {}, "later": {"background": True}}.items():
+        plan = plan_of("fsdp")
+        state = begun(plan)
+        with eqx.Checkpoints(folder / name, keep=2, best="loss", **options) as ckpts:
+            first = ckpts.restore(state)[1]
+            for step in range(1, 5):
+                *state, loss = train_step(*state, *batch(plan, step))
+                ckpts.save(step, tuple(state), metrics={"loss": abs(2 - step) + 0 * loss})
+            ckpts.wait()
+            restored, last = ckpts.restore(tuple(state))
+            early = raised(ckpts.save, 1, tuple(state), metrics={"loss": 0.0})
+            unknown = raised(ckpts.restore, tuple(state), 7)
+            best = ckpts.restore(tuple(state), "best")[1]
+            equal = bool(eqx.tree_equal(restored, tuple(state)))
+        told[name] = [first, last, best, equal, early, unknown]
+    return told
+
+
+def checks() -> dict[str, Any]:
+    """What is raised where a check fails, by what one process alone has; then all go on."""
+    over_rows = mesh(data=4)
+    x = jax.device_put(np.ones(8, np.float32), NamedSharding(over_rows, P("data")))
+    last = jax.make_array_from_callback(
+        (8,), x.sharding, lambda at: np.arange(8, dtype=np.float32)[at]
+    )
+
+    @eqx.filter_jit
+    def of_all(x: jax.Array) -> jax.Array:
+        return eqx.error_if(x, x > 6, "one is above six")
+
+    @eqx.filter_jit
+    def of_parts(x: jax.Array) -> jax.Array:
+        def check(x: jax.Array) -> jax.Array:
+            return eqx.error_if(x, x > 6, "one here is above six")
+
+        return eqx.filter_shard_map(check, mesh=over_rows, in_specs=P("data"), out_specs=P("data"))(
+            x
+        )
+
+    found = {}
+    for name, fn in {"all": of_all, "parts": of_parts}.items():
+        found[name] = [raised(fn, x), raised(fn, last), raised(fn, x), raised(fn, last)]
+    return found
+
+
+def uncaught(folder: Path) -> None:
+    """A check fails, by the rows of the last process, and nobody catches it."""
+    plan = plan_of("fsdp")
+    state = begun(plan)
+    *state, _ = train_step(*state, *batch(plan, 0))
+    rows = np.ones((len(plan.rows(ROWS)), 8), np.float32)
+    if jax.process_index() == jax.process_count() - 1:
+        rows[0] = np.nan
+    train_step(*state, *plan.batch((rows, rows)))
+
+
+def train(folder: Path) -> list[float]:
+    """Go on from the last step that was saved; one process dies if a file says so."""
+    plan = plan_of("fsdp")
+    ckpts = eqx.Checkpoints(folder / "run", keep=2)
+    state, step = ckpts.restore(begun(plan))
+    losses = []
+    while step < 2 * STEP_TO_DIE:
+        if step == STEP_TO_DIE and (folder / "die").exists():
+            victim = int((folder / "die").read_text())
+            if victim == jax.process_index():
+                os.kill(os.getpid(), 9)
+        *state, loss = train_step(*state, *batch(plan, step))
+        step += 1
+        losses.append(float(loss))
+        ckpts.save(step, tuple(state))
+    return losses
+
+
+if __name__ == "__main__":
+    from launcher import tell
+
+    job, port, count, folder, number = sys.argv[1:]
+    begin(port, count, number)
+    tell(globals()[job](Path(folder)))

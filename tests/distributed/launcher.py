@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def run(job: str, processes: int, folder: Path, *, limit: float = LONGEST) -> li
     Any that is left after `limit` seconds is killed, and has the code that tells of it.
     """
     begin = time.monotonic()
-    command = [sys.executable, JOBS, job, str(free_port()), str(processes), str(folder)]
+    command = [sys.executable, "-X", "faulthandler", JOBS, job, str(free_port()), str(processes), str(folder)]
     files: list[IO[str]] = []
     started: list[subprocess.Popen[str]] = []
     seconds: dict[int, float] = {}
@@ -62,6 +63,9 @@ def run(job: str, processes: int, folder: Path, *, limit: float = LONGEST) -> li
             for number, process in enumerate(started):
                 if number not in seconds and process.poll() is not None:
                     seconds[number] = time.monotonic() - begin
+        for process in started:
+            if process.poll() is None:  # what hangs prints where
+                process.send_signal(signal.SIGABRT)
     finally:
         for process in started:
             process.kill()

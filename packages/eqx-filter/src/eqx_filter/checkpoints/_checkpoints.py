@@ -119,7 +119,7 @@ class Checkpoints:
         if not (force or step % self.every == 0):
             return False
         devices = devices_of(jtu.tree_leaves(tree))
-        told = f"To save step {step} in `{self.folder}`"
+        told = f"`save` of step {step} in `{self.folder}`"
         meet(devices, told)
         with agreeing(devices, told):
             self._wait_here()
@@ -208,7 +208,7 @@ class Checkpoints:
 
         **Raises:** what was raised there.
         """
-        with agreeing(self._devices, f"To save in `{self.folder}`"):
+        with agreeing(self._devices, f"`save` in `{self.folder}`"):
             self._wait_here()
 
     def __enter__(self) -> "Checkpoints":
@@ -239,7 +239,7 @@ class Checkpoints:
 
     def _write(self, step: int, prepared: Prepared) -> None:
         path, is_writer = self.path(step), is_first(prepared.devices)
-        with agreeing(prepared.devices, f"To save `{path}`"):
+        with agreeing(prepared.devices, f"`save` of `{path}`"):
             if is_writer:
                 make_folder(self.folder)
                 if not self._has_written:
@@ -289,7 +289,7 @@ class Checkpoints:
         self, like: _Tree, step: Any, sharding: Any, devices: Devices
     ) -> tuple[_Tree, int]:
         """`restore` in several processes, of which the first says which step it is."""
-        told = f"To restore from `{self.folder}`"
+        told = f"`restore` from `{self.folder}`"
         meet(devices, told)
         found = None
         with agreeing(devices, told):

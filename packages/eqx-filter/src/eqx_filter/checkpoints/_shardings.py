@@ -7,6 +7,7 @@ import jax.tree_util as jtu
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from ..paths._dotted import tree_paths
+from ..shared._shardings import put
 from ._named import unstacked
 
 
@@ -51,7 +52,7 @@ def _put(tree: Any, number: int, leaf: Any, sharding: Any) -> Any:
     if sharding is None or not isinstance(leaf, jax.Array) or leaf.sharding == sharding:
         return leaf
     try:
-        return jax.device_put(leaf, sharding)
+        return put(leaf, sharding)
     except ValueError as error:
         message = f"`{[*tree_paths(tree)][number]}` of `like` does not fit its `sharding`: {error}"
         raise RuntimeError(message) from None

@@ -66,7 +66,7 @@ def written_by_one(path: Path, devices: Devices, *, durable: bool) -> Iterator[A
 
     What the others write goes nowhere. The file never raises while it is written to.
     """
-    what = f"To save `{path}`"
+    what = f"`save` of `{path}`"
     with ExitStack() as opened:
         with agreeing(devices, what):
             file = None

@@ -91,7 +91,7 @@ def texts_of_all(text: str, devices: Devices) -> list[str]:
 
 @contextmanager
 def agreeing(devices: Devices, what: str) -> Iterator[None]:
-    """Let what one process raises in the block be raised by all at its end; `what` was not done.
+    """Let what one process raises in the block be raised by all at its end; `what` is what failed.
 
     **Raises:** what this process raised; otherwise `RuntimeError` with what another did.
     """
@@ -125,8 +125,8 @@ def meet(devices: Devices, what: str) -> None:
         wait_at_barrier(f"eqx {what} {next(_calls[what])}", indices, LONGEST)
     except RuntimeError as error:
         message = (
-            f"{what} is for arrays that lie on devices of the processes {indices}, and in "
-            f"{LONGEST} seconds not all of them called it. Call it in each, also where only one is "
-            f"to write, and as often: it is process {indices[0]} that writes. {error}"
+            f"{what} brings together arrays that lie on devices of the processes {indices}, and "
+            f"in {LONGEST} seconds not all of them called it. Call it in each, and as often, also "
+            f"where one alone is to write: process {indices[0]} does. {error}"
         )
         raise RuntimeError(message) from error
