@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,21 @@ from jax.sharding import PartitionSpec as P
 import equinox as eqx
 from equinox import nn
 
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import orbax.checkpoint as ocp
+
+    from equinox.orbax import TreeRestore, TreeSave
+except ModuleNotFoundError:
+    ocp = None
+
 DEVICES = 4
 PLANS = ("data", "fsdp", "2x2")
 ROWS = 16
 STEPS = 4
 STEP_TO_DIE = 5
+ADAM = optax.adam(1e-2)
 BATCHES = np.random.default_rng(0).normal(size=(20, 2, ROWS, 8)).astype(np.float32)
 """For each step `x` and `y`, of which a process may look at its rows alone."""
 
@@ -71,7 +82,7 @@ def train_step(model: Any, opt: Any, x: jax.Array, y: jax.Array) -> Any:
 def begun(plan: eqx.ShardingPlan) -> Any:
     """The model and the optimiser that a training begins with."""
     model = plan.init(make, jax.random.key(0))
-    return model, plan.shard(eqx.Optimizer(optax.adam(1e-2), model), of=model)
+    return model, plan.shard(eqx.Optimizer(ADAM, model), of=model)
 
 
 def batch(plan: eqx.ShardingPlan, step: int) -> Any:
@@ -143,7 +154,8 @@ def together(folder: Path) -> dict[str, Any]:
     eqx.save(folder / "many-kinds", kinds(spread))
     again = eqx.load(folder / "many-kinds", kinds(), sharding=NamedSharding(spread.mesh, P()))
     told["kinds"] = bool(eqx.tree_equal(again, kinds(spread)))
-    return {**told, "errors": errors(folder), "steps": steps(folder), "checks": checks()}
+    told |= {"errors": errors(folder), "steps": steps(folder), "checks": checks()}
+    return {**told, "orbax": orbax(folder)}
 
 
 def lie_alike(x: jax.Array, y: jax.Array) -> bool:
@@ -176,11 +188,11 @@ def errors(folder: Path) -> dict[str, Any]:
         _atomic.PartFile.write = refuse
     told["full disk"] = raised(eqx.save, folder / "full", tree)
     _atomic.PartFile.write = write
-    _processes.LONGEST = 1
+    _processes.LONGEST = 0.5
     if jax.process_index() == 0:
         told["alone"] = raised(eqx.save, folder / "alone", tree)
     else:
-        time.sleep(1.5)
+        time.sleep(0.8)
     _processes.LONGEST = 60
     told["after"] = raised(eqx.save, folder / "after", tree)
     told["left"] = sorted(it.name for it in folder.iterdir() if it.name.endswith(".part"))
@@ -270,6 +282,35 @@ def train(folder: Path) -> list[float]:
         losses.append(float(loss))
         ckpts.save(step, tuple(state))
     return losses
+
+
+def save_by_orbax(folder: Path) -> None:
+    """Save a model and an optimiser; each process writes its own parts."""
+    if ocp is not None:
+        with warnings.catch_warnings(), ocp.CheckpointManager(folder) as manager:
+            warnings.simplefilter("ignore")
+            manager.save(1, args=TreeSave(begun(plan_of("fsdp"))))
+            manager.wait_until_finished()
+
+
+def restored_by_orbax(folder: Path) -> bool:
+    """Whether they are restored as they were, and where they lay."""
+    plan = plan_of("fsdp")
+    state = begun(plan)
+    shapes = eqx.filter_eval_shape(lambda: state)
+    shardings = plan.shardings(shapes[0]), plan.shardings(shapes[1], of=shapes[0])
+    with ocp.CheckpointManager(folder) as manager:
+        found = manager.restore(1, args=TreeRestore(shapes, sharding=shardings))
+    equal = bool(eqx.tree_equal(found, state, rtol=1e-4, atol=1e-5))
+    return equal and all(map(lie_alike, arrays(found), arrays(state)))
+
+
+def orbax(folder: Path) -> list[bool]:
+    """Save by parts; restore those, and what one process has saved."""
+    if ocp is None:
+        return []
+    save_by_orbax(folder / "orbax-many")
+    return [restored_by_orbax(folder / f"orbax-{it}") for it in ("many", "one")]
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """Starts the processes of one job on this machine, and ends them all, whatever happens."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 JOBS = Path(__file__).with_name("jobs.py")
 LONGEST = 100
@@ -50,44 +50,41 @@ def run(job: str, processes: int, folder: Path, *, limit: float = LONGEST) -> li
     Any that is left after `limit` seconds is killed, and has the code that tells of it.
     """
     begin = time.monotonic()
-    command = [sys.executable, "-X", "faulthandler", JOBS, job, str(free_port()), str(processes), str(folder)]
-    files: list[IO[str]] = []
-    started: list[subprocess.Popen[str]] = []
+    command = [sys.executable, "-X", "faulthandler", JOBS, job, free_port(), processes, folder]
+    outputs = [folder / f"output-{number}" for number in range(processes)]
+    started: list[subprocess.Popen[bytes]] = []
     seconds: dict[int, float] = {}
     try:
-        for number in range(processes):
-            files.append(tempfile.TemporaryFile("w+"))
-            started.append(_start([*command, str(number)], files[-1]))
+        started.extend(
+            _start([*map(str, command), str(number)], output)
+            for number, output in enumerate(outputs)
+        )
         while len(seconds) < processes and time.monotonic() - begin < limit:
             time.sleep(0.02)
             for number, process in enumerate(started):
                 if number not in seconds and process.poll() is not None:
                     seconds[number] = time.monotonic() - begin
-        for process in started:
-            if process.poll() is None:  # what hangs prints where
-                process.send_signal(signal.SIGABRT)
+        _tell_where_they_hang([process for process in started if process.poll() is None])
     finally:
         for process in started:
             process.kill()
         codes = [process.wait() for process in started]
-        outputs = [_read(file) for file in files]
-    return [
-        Ended(code, output, seconds.get(number, limit))
-        for number, (code, output) in enumerate(zip(codes, outputs, strict=True))
-    ]
+    rows = enumerate(zip(codes, outputs, strict=True))
+    return [Ended(code, it.read_text(), seconds.get(number, limit)) for number, (code, it) in rows]
 
 
-def _start(command: list[Any], file: IO[str]) -> "subprocess.Popen[str]":
+def _tell_where_they_hang(processes: list["subprocess.Popen[bytes]"]) -> None:
+    for process in processes:
+        process.send_signal(signal.SIGABRT)
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+
+
+def _start(command: list[str], output: Path) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        command, stdout=file, stderr=subprocess.STDOUT, text=True, env=environment
-    )
-
-
-def _read(file: IO[str]) -> str:
-    with file:
-        file.seek(0)
-        return file.read()
+    with output.open("wb") as file:
+        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
 
 
 def told_by_all(job: str, processes: int, folder: Path) -> list[Any]:

@@ -39,9 +39,10 @@ class Checkpoints:
     there. So processes may read, save and rotate in one folder at once. Files of other names are
     left alone.
 
-    Processes of `jax.distributed` whose arrays lie on devices of several of them share a folder, and
-    each calls `save`, `restore` and `wait` alike: the first of them writes and takes old steps away,
-    and says which step is restored; what it raises, all raise.
+    Processes of `jax.distributed` whose arrays lie on devices of several of them share a folder,
+    and each calls `save`, `restore` and `wait` alike: the first of them writes and takes old steps
+    away, and says which step is restored; what it raises, all raise. `steps`, `latest`, `best` and
+    `metrics` look at the folder by themselves: in the background, after a `wait`.
     """
 
     def __init__(
@@ -126,9 +127,7 @@ class Checkpoints:
             if is_first(devices):
                 self._check_order(step)
         texts = {"step": str(step), METRICS: metrics_text(metrics, self._best)}
-        prepared = prepare(
-            tree, config, texts, own=self._background is not None, devices=devices
-        )
+        prepared = prepare(tree, config, texts, own=self._background is not None, devices=devices)
         self._newest, self._devices = step, devices
         if self._background is None:
             self._write(step, prepared)

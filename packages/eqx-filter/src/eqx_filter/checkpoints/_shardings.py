@@ -8,7 +8,17 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from ..paths._dotted import tree_paths
 from ..shared._shardings import put
+from ._host import is_spread
 from ._named import unstacked
+
+
+def with_own(sharding: Any, like: Any) -> Any:
+    """What was asked for; if nothing was, the shardings of arrays that lie on several processes."""
+    if sharding is not None:
+        return sharding
+    leaves, structure = jtu.tree_flatten(like)
+    own = [leaf.sharding if is_spread(leaf) else None for leaf in leaves]
+    return structure.unflatten(own) if any(own) else None
 
 
 def each_sharding(sharding: Any, like: Any) -> list[Any]:

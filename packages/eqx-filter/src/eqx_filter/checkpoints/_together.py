@@ -1,4 +1,4 @@
-"""Arrays whose values lie on several processes: brought together one by one, as a file is written."""
+"""Arrays whose values lie on several processes: brought together one by one, to be written."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -62,7 +62,7 @@ class _Kept:
 
 @contextmanager
 def written_by_one(path: Path, devices: Devices, *, durable: bool) -> Iterator[Any]:
-    """As `replacing`, for several processes at once: the first writes, and all raise what it raises.
+    """As `replacing`, for several processes: the first writes, and all raise what it raises.
 
     What the others write goes nowhere. The file never raises while it is written to.
     """

@@ -18,7 +18,9 @@ def rows_of(sharding: NamedSharding, size: int) -> np.ndarray:
     """
     place = Place("batch", (size,), np.dtype(np.int64), 0, ())
     check_spec(place, sharding.spec, dict(sharding.mesh.shape), None)
-    found = {it.indices(size) for (it,) in sharding.addressable_devices_indices_map((size,)).values()}
+    found = {
+        it.indices(size) for (it,) in sharding.addressable_devices_indices_map((size,)).values()
+    }
     return np.concatenate([np.arange(*it) for it in sorted(found)] or [np.arange(0)])
 
 

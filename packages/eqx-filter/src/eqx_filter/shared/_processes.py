@@ -1,7 +1,7 @@
 """What the processes of `jax.distributed` tell one another, where they have arrays in common.
 
-All of them compute with an array whose parts they have, and do so in one order; what is here is such
-a computation, too. So each process that has a part calls these functions, as often as the others.
+All of them compute with an array whose parts they have, and do so in one order; what is here is
+such a computation, too. So each process that has a part calls these functions, as often as others.
 """
 
 import functools
@@ -30,20 +30,18 @@ def devices_of(leaves: Iterable[Any]) -> Devices:
     """One device of each process that has a part of arrays, or of what has these shardings."""
     found: dict[int, jax.Device] = {}
     for leaf in leaves:
-        sharding = leaf if isinstance(leaf, Sharding) else getattr(leaf, "sharding", None)
-        if isinstance(sharding, Sharding) and not isinstance(leaf, jax.core.Tracer):
-            found |= _of_sharding(sharding)
+        if isinstance(leaf, Sharding):
+            found |= _of_sharding(leaf)
+        elif isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer):
+            found |= _of_sharding(leaf.sharding)
     return tuple(found[index] for index in sorted(found))
 
 
 @functools.lru_cache(maxsize=256)
 def _of_sharding(sharding: Sharding) -> dict[int, jax.Device]:
-    devices = () if not hasattr(sharding, "device_set") else sharding.device_set
-    indices = {it.process_index for it in devices}
-    if len(indices) < 2:
-        return {}
-    firsts = sorted(devices, key=lambda it: -it.id)
-    return {it.process_index: it for it in firsts}
+    last_first = sorted(sharding.device_set, key=lambda it: -it.id)
+    found = {it.process_index: it for it in last_first}
+    return found if len(found) > 1 else {}
 
 
 def is_first(devices: Devices) -> bool:
@@ -79,7 +77,7 @@ def _copier(sharding: NamedSharding) -> Any:
 
 
 def texts_of_all(text: str, devices: Devices) -> list[str]:
-    """Give the text of each process; mostly all are empty, and then their lengths are all that goes."""
+    """Give the text of each process; where all are empty, only their lengths go around."""
     encoded = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     lengths = rows_of_all(np.array(encoded.size, np.int32), devices)
     if not lengths.any():
