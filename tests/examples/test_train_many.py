@@ -37,16 +37,25 @@ def loss_of(told):
     return float(re.search(r"loss after \d+ steps: (.*)", told)[1])
 
 
-def test_goes_on_with_fewer_processes_and_another_plan(command):
-    told = finished(command, "--processes", PROCESSES, "--plan", "fsdp", "--steps", 10)
+def test_trains(command):
+    told = finished(command, "--processes", PROCESSES, "--plan", "fsdp", "--steps", 40)
     assert "P('data'" in told
     assert "\nbeginning\n" in told
-    again = finished(command, "--processes", 1, "--plan", "2x2", "--steps", 20)
-    assert "\ngoing on from step 10\n" in again
-    assert loss_of(again) < loss_of(told)
+    assert loss_of(told) < 0.6
 
 
-@pytest.mark.skipif(ASKED is None, reason="`nox -s many` kills processes")
+in_full = pytest.mark.skipif(ASKED is None, reason="`nox -s many` runs and kills more of them")
+
+
+@in_full
+def test_goes_on_with_fewer_processes_and_another_plan(command):
+    begun = finished(command, "--processes", PROCESSES, "--plan", "fsdp", "--steps", 40)
+    told = finished(command, "--processes", 1, "--plan", "2x2", "--steps", 60)
+    assert "\ngoing on from step 40\n" in told
+    assert loss_of(told) < loss_of(begun)
+
+
+@in_full
 @pytest.mark.parametrize("plan", ["data", "fsdp", "2x2"])
 def test_killed_and_resumed(plan, command, tmp_path):
     options = "--processes", str(PROCESSES), "--plan", plan, "--steps", "200"
