@@ -291,6 +291,24 @@ def train(folder: Path) -> list[float]:
     return losses
 
 
+def memory(folder: Path) -> float:
+    """How many of its twelve arrays memory grows by as a tree is saved."""
+    size = 2**22
+    spread = NamedSharding(mesh(data=4), P("data"))
+    part = np.ones(size // DEVICES, np.float32)
+    tree = [jax.make_array_from_callback((size,), spread, lambda _: part) for _ in range(12)]
+    eqx.save(folder / "first", tree[0])
+    before = most_memory()
+    eqx.save(folder / "all", tree, durable=False)
+    return (most_memory() - before) / (4 * size)
+
+
+def most_memory() -> int:
+    import resource  # not on Windows
+
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def save_by_orbax(folder: Path) -> None:
     """Save a model and an optimiser; each process writes its own parts."""
     if ocp is not None:

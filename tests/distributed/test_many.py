@@ -146,6 +146,12 @@ def test_a_check_that_fails_in_one_is_raised_by_all(kind, text, told):
 
 
 @in_full
+def test_saving_needs_the_memory_of_an_array_on_each_device(tmp_path):
+    for grown in told_by_all("memory", PROCESSES, tmp_path):
+        assert grown < 2 + jobs.DEVICES / PROCESSES
+
+
+@in_full
 def test_a_check_ends_all(tmp_path):
     for it in run("uncaught", PROCESSES, tmp_path, limit=40):
         assert it.code == 1, it.output
