@@ -371,6 +371,7 @@ class Program:
             listener.traced(self, avals)
         self.traces.append(avals)
 
+    @runner
     def lower(self, dynamic: Sequence[Any]) -> Any:
         """Lower it for these inputs."""
         with quiet_ends_here():

@@ -6,6 +6,7 @@ a number, by which the error itself is found again.
 
 import itertools
 import re
+import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ from ._classes import EquinoxRuntimeError
 from ._stack import Stack
 
 _MOST_WAITING = 256
+_NAN = np.float32(np.nan), np.int32(0)
 _MARK = re.compile(r"\(check (\d+)\)")
 _numbers = itertools.count()
 _waiting: "OrderedDict[int, EquinoxRuntimeError]" = OrderedDict()
@@ -87,7 +89,18 @@ def record(number: Any, failed: Any, index: Any) -> Any:
     check = _checks[int(number)]
     error = failure(check, np.asarray(failed), np.asarray(index))
     _recorded.setdefault(check, []).append(error)
-    return np.float32(np.nan), np.int32(0)
+    return _NAN
+
+
+def print_failure(number: Any, failed: Any, index: Any) -> Any:
+    """Print the error for what failed, and let the program go on as `record` does."""
+    error = failure(_checks[int(number)], np.asarray(failed), np.asarray(index))
+    message = (
+        f"{type(error).__name__}: {error}\nUnder `jax.jit` on several devices it cannot be raised, "
+        "and NaN goes on in the place of arrays. Use `filter_jit`, which raises it."
+    )
+    print(message, file=sys.stderr, flush=True)
+    return _NAN
 
 
 def raise_recorded(checks: Iterable[Check], devices: Devices = ()) -> None:
