@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh, NamedSharding
 
 from ._fitting import check_spec
 from ._places import Place
@@ -14,8 +14,14 @@ from ._places import Place
 def rows_of(sharding: NamedSharding, size: int) -> np.ndarray:
     """Which rows of a batch the devices of this process have, where `sharding` is of its one axis.
 
-    **Raises:** `ValueError` for a size that the axes do not divide.
+    **Raises:** `ValueError` for a size that the axes do not divide, and for a mesh without devices.
     """
+    if not isinstance(sharding.mesh, Mesh):
+        message = (
+            "`plan.rows` tells of the devices of this process, and the plan's mesh is an "
+            "`AbstractMesh`, which has none. Make the plan with a `jax.sharding.Mesh`."
+        )
+        raise ValueError(message)
     place = Place("batch", (size,), np.dtype(np.int64), 0, ())
     check_spec(place, sharding.spec, dict(sharding.mesh.shape), None)
     found = {

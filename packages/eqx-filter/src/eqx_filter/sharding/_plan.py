@@ -214,7 +214,7 @@ class ShardingPlan:
 
         **Returns:** integers of shape `(n,)`, in order; in a single process all of them.
 
-        **Raises:** as `batch`.
+        **Raises:** as `batch`, and `ValueError` for a plan of an `AbstractMesh`.
         """
         return rows_of(self._batch_sharding(), size)
 
