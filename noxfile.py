@@ -41,14 +41,12 @@ OLDEST_PYTHON, *NEWER_PYTHONS = nox.project.python_versions(PROJECTS["equinox"])
 PEER = "equinox==0.13.8"  # never beside ours: both are imported as `equinox`
 
 BEHAVIOUR = ["pytree", "filter", "nn", "equinox", "laws", "parity", "soak", "torture"]
+BEHAVIOUR += ["distributed"]
 """Folders of tests that ask what installed packages do; the others look at the sources too."""
 
 DOWNSTREAM = "downstream-"
-ENVIRONMENTS = [
-    name.removeprefix(DOWNSTREAM)
-    for name in WORKSPACE["dependency-groups"]
-    if name.startswith(DOWNSTREAM)
-]
+GROUPS = [name for name in WORKSPACE["dependency-groups"] if name.startswith(DOWNSTREAM)]
+ENVIRONMENTS = [name.removeprefix(DOWNSTREAM) for name in GROUPS]
 """Of downstream packages that go together; each is a dependency group."""
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -160,10 +158,8 @@ def bound(requirement: Requirement, operator: str) -> str:
 def third_party() -> dict[str, Requirement]:
     """Give what the packages declare besides one another; for each name the highest floor."""
     declared = [it for requirements in REQUIREMENTS.values() for it in requirements]
-    ascending = sorted(
-        (it for it in declared if it.name not in PROJECTS),
-        key=lambda it: Version(bound(it, ">=")),
-    )
+    others = [it for it in declared if it.name not in PROJECTS]
+    ascending = sorted(others, key=lambda it: Version(bound(it, ">=")))
     return {it.name: it for it in ascending}
 
 
@@ -233,8 +229,7 @@ def processors(session: nox.Session) -> None:
     session.install(*package_paths(editable=True), *group("test", "examples"))
     for name in named or INSTRUCTIONS[: 1 if is_short else None]:
         chosen = folders(*NUMERICAL) if is_short else []
-        environment = xla_flags(f"--xla_cpu_max_isa={name}")
-        session.run(*PYTEST, *chosen, *arguments, env=environment)
+        session.run(*PYTEST, *chosen, *arguments, env=xla_flags(f"--xla_cpu_max_isa={name}"))
 
 
 @nox.session
@@ -273,8 +268,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=OLDEST_PYTHON, venv_backend="venv")
 def coming_from(session: nox.Session) -> None:
     """Run the pages that have one model here and in NNX, Haiku, PyTorch and Keras."""
-    needed = group("test", "examples", "coming-from")
-    session.install(*package_paths(editable=False), *needed)
+    session.install(*package_paths(editable=False), *group("test", "examples", "coming-from"))
     inside_keras = ["-W", "ignore:__array__ implementation:DeprecationWarning"]
     session.run("pytest", *folders("docs"), "-k", "coming_from", *inside_keras, *session.posargs)
 
@@ -432,21 +426,23 @@ def newest(session: nox.Session) -> None:
     session.run(*PYTEST, *folders(*chosen), *arguments)
 
 
+def run_in_full(session: nox.Session, variable: str, number: str, *command: str) -> None:
+    """Run tests of which the suite has a short form, with more rounds: as many as are asked for."""
+    session.install(*package_paths(editable=True), *group("test"))
+    environment = {variable: os.environ.get(variable, number)}
+    session.run(*command, *session.posargs, env=environment)
+
+
 @nox.session
 def laws(session: nox.Session) -> None:
     """Try the laws on many random trees, other ones each time; how many: EQX_LAWS_EXAMPLES."""
-    session.install(*package_paths(editable=True), *group("test"))
-    examples = os.environ.get("EQX_LAWS_EXAMPLES", "500")
-    environment = {"EQX_LAWS_EXAMPLES": examples}
-    session.run(*PYTEST, *folders("laws"), *session.posargs, env=environment)
+    run_in_full(session, "EQX_LAWS_EXAMPLES", "500", *PYTEST, *folders("laws"))
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """Look for leaks and races in many rounds; how many: EQX_SOAK_ROUNDS."""
-    session.install(*package_paths(editable=True), *group("test"))
-    environment = {"EQX_SOAK_ROUNDS": os.environ.get("EQX_SOAK_ROUNDS", "1000")}
-    session.run(*PYTEST, *folders("soak"), *session.posargs, env=environment)
+    run_in_full(session, "EQX_SOAK_ROUNDS", "1000", *PYTEST, *folders("soak"))
 
 
 @nox.session(python=OLDEST_PYTHON)
@@ -463,9 +459,14 @@ def torture(session: nox.Session) -> None:
     For each way of saving so many are killed, and for each kind of file ten times as many damaged,
     other ones each time.
     """
-    session.install(*package_paths(editable=True), *group("test"))
-    environment = {"EQX_TORTURE_ROUNDS": os.environ.get("EQX_TORTURE_ROUNDS", "200")}
-    session.run("pytest", *folders("torture"), *session.posargs, env=environment)
+    run_in_full(session, "EQX_TORTURE_ROUNDS", "200", "pytest", *folders("torture"))
+
+
+@nox.session
+def many(session: nox.Session) -> None:
+    """Train, save and fail in several processes, and kill some; how many: EQX_MANY_PROCESSES."""
+    chosen = folders("distributed", "examples/test_train_many.py")
+    run_in_full(session, "EQX_MANY_PROCESSES", "4", "pytest", *chosen)
 
 
 def next_patch(package: str) -> str:

@@ -21,6 +21,10 @@ HELP = {
     "length": "how many tokens to write",
     "seed": "of all that is random",
     "output": "folder to write to",
+    "processes": "how many there are: 1, 2 or 4",
+    "plan": "where arrays lie: data, fsdp or 2x2",
+    "number": "of this process, from 0 on; for processes that are started one by one",
+    "coordinator": "address and port of process 0; without it, all are started on this machine",
 }
 
 

@@ -14,7 +14,7 @@ def test_every_example_is_tested(examples):
     tested = {"train_digits", "train_mlp", "frozen_layer", "build_model", "train_rnn"}
     tested |= {"train_digits_conv", "train_digits_rnn", "finetune_digits"}
     in_their_own_files = {"train_text", "import_gpt", "resume", "sampling", "command", "deep"}
-    in_their_own_files |= {"train_sequences"}
+    in_their_own_files |= {"train_sequences", "train_many"}
     shared = {"digits", "language_model"}
     found = {path.stem for path in examples.glob("*.py")}
     assert found == tested | in_their_own_files | shared

@@ -262,6 +262,24 @@ class TestDevices:
                 run(array)
             assert run(array - 9) == -30
 
+    def test_compiled_ahead(self, mesh):
+        array = jax.device_put(V, NamedSharding(mesh, P("d")))
+        run = filter_jit(lambda x: error_if(x, x > 2, "large").sum()).lower(array).compile()
+        for _ in range(2):
+            with raises("^large"):
+                run(array)
+            assert run(array - 9) == -30
+
+    def test_plain_jit_prints_it(self, mesh, capfd):
+        array = jax.device_put(V, NamedSharding(mesh, P("d")))
+        run = jax.jit(lambda x: error_if(x, x > 2, "large").sum())
+        assert np.isnan(run(array))
+        told = capfd.readouterr().err
+        assert told.startswith("EquinoxRuntimeError: large\n")
+        assert "Under `jax.jit` on several devices it cannot be raised" in told
+        assert run(array - 9) == -30
+        assert not capfd.readouterr().err
+
     def test_pmap(self):
         with raises("^large"):
             filter_pmap(lambda x: error_if(x, x > 2, "large"))(V)

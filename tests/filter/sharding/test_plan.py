@@ -282,6 +282,20 @@ class TestUse:
         assert like.first.weight.sharding == NamedSharding(self.plan.mesh, P("data", "model"))
         assert like.scale == 1.0
 
+    def test_one_process_has_all_rows(self):
+        plan = ShardingPlan([data_parallel("data")], mesh(data=2, model=2))
+        assert plan.rows(6).tolist() == [0, 1, 2, 3, 4, 5]
+        batch = plan.batch(np.ones((6, 3)))
+        assert tree_equal(plan.batch(batch), batch)
+        with pytest.raises(
+            ValueError, match=r"`batch` of shape \(5,\) cannot have .* axis 0 of size"
+        ):
+            plan.rows(5)
+        with pytest.raises(ValueError, match="no axis for batches"):
+            ShardingPlan([], mesh(data=2)).rows(2)
+        with pytest.raises(ValueError, match="an `AbstractMesh`, which has none"):
+            ShardingPlan([data_parallel("data")], AbstractMesh((2,), ("data",))).rows(4)
+
     def test_a_batch_is_split_over_the_axes_of_batches(self):
         plan = ShardingPlan([data_parallel("data"), fsdp("model")], mesh(data=2, model=2))
         x, n, text = plan.batch((np.ones((8, 3)), jnp.arange(4), "text"))

@@ -1,7 +1,7 @@
 """`tree_equal`: whether PyTrees are equal, also under a trace. `Module.__eq__` is this function."""
 
 import functools
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,9 @@ def tree_equal(
     A `bool`, or a bool array of shape `()` where the answer rests on JAX arrays: a traced one if
     any of them is traced.
 
+    Where arrays lie on devices of several processes, each of these calls it, with PyTrees that are
+    alike in all other leaves: their answer is one.
+
     **Raises:** `TypeError` if no PyTree is given.
     """
     if not pytrees:
@@ -44,6 +47,7 @@ def tree_equal(
         raise TypeError(message)
     first, structure = jtu.tree_flatten(pytrees[0])
     array_verdicts: list[Any] = []
+    remote: list[_Pair] = []
     for pytree in pytrees[1:]:
         leaves, other_structure = jtu.tree_flatten(pytree)
         if structure != other_structure:
@@ -52,15 +56,19 @@ def tree_equal(
             equal = _leaf_equal(x, y, typematch, rtol, atol)
             if equal is False:
                 return False
-            if equal is not True:
+            if isinstance(equal, _Pair):
+                remote.append(equal)
+            elif equal is not True:
                 array_verdicts.append(equal)
+    if remote:
+        array_verdicts.append(_remote_equal(remote, float(rtol), float(atol)))
     return _all(array_verdicts) if array_verdicts else True
 
 
 def _leaf_equal(
     x: Any, y: Any, typematch: bool | None, rtol: float, atol: float
-) -> bool | np.bool_ | jax.Array:
-    """Compare two leaves: a `bool`, or what the values of JAX arrays say."""
+) -> "bool | np.bool_ | jax.Array | _Pair":
+    """Compare two leaves: a `bool`, or what the values of JAX arrays say, or will say."""
     if typematch is True and type(x) is not type(y):
         return False
     x_kind, y_kind = _kind(x), _kind(y)
@@ -81,22 +89,58 @@ def _kind(leaf: Any) -> Literal["jax", "numpy"] | None:
     return "numpy" if isinstance(leaf, _NUMPY) else None
 
 
-def _jax_equal(x: Any, y: Any, rtol: float, atol: float) -> np.bool_ | jax.Array:
+def _jax_equal(x: Any, y: Any, rtol: float, atol: float) -> "np.bool_ | jax.Array | _Pair":
     if _is_key(x.dtype):
         x, y, rtol, atol = jax.random.key_data(x), jax.random.key_data(y), 0.0, 0.0
-    if _compares_on_host(x, y):
+    places = _places(x, y)
+    if "remote" in places:
+        is_remote = isinstance(x, jax.Array) and _place(x.sharding) == "remote"
+        return _Pair(x, _laid_out_as(x, y)) if is_remote else _Pair(_laid_out_as(y, x), y)
+    if _compares_on_host(x, y, places):
         return _values_equal(np, np.asarray(x), np.asarray(y), rtol, atol)
     return _values_equal(jnp, x, y, rtol, atol)
 
 
-def _compares_on_host(x: Any, y: Any) -> bool:
-    """Whether NumPy compares: it can see both, and JAX would not do so where they lie."""
+class _Pair(NamedTuple):
+    """Arrays that lie on several hosts."""
+
+    x: jax.Array
+    y: jax.Array
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _remote_equal(pairs: list[_Pair], rtol: float, atol: float) -> jax.Array:
+    """Compare all of them in one program.
+
+    A program for each would run beside the others: processes that wait for one another in two of
+    them, each in another one, wait for ever.
+    """
+    return jnp.stack([_values_equal(jnp, x, y, rtol, atol) for x, y in pairs]).all()
+
+
+def _places(x: Any, y: Any) -> list[str]:
+    """Where JAX arrays lie; empty if one of the two is traced."""
     if isinstance(x, jax.core.Tracer) or isinstance(y, jax.core.Tracer):
-        return False
-    places = [_place(array.sharding) for array in (x, y) if isinstance(array, jax.Array)]
-    if "remote" in places:
+        return []
+    return [_place(array.sharding) for array in (x, y) if isinstance(array, jax.Array)]
+
+
+def _compares_on_host(x: Any, y: Any, places: list[str]) -> bool:
+    """Whether NumPy compares: it can see both, and JAX would not do so where they lie."""
+    if not places:
         return False
     return "device" not in places or (len(places) == 2 and x.sharding != y.sharding)
+
+
+def _laid_out_as(like: jax.Array, x: Any) -> jax.Array:
+    """The array where another lies, which is on several hosts: JAX compares no others.
+
+    Of one that is on this host, each process takes what its own devices need.
+    """
+    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+        return x if x.sharding == like.sharding else jax.device_put(x, like.sharding)
+    whole = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, like.sharding, lambda index: whole[index])
 
 
 @functools.lru_cache(maxsize=256)

@@ -41,10 +41,14 @@ class Background:
 
         **Raises:** what it raised.
         """
+        self.join()
+        self.check()
+
+    def join(self) -> None:
+        """Wait for what runs, and leave what it raised for `check`."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        self.check()
 
     def check(self) -> None:
         """Raise what was raised in the background since it was last asked, without waiting."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 import jax
 import jax.tree_util as jtu
 
+from ..shared._processes import Devices, agreeing, devices_of, is_first, meet, texts_of_all
 from ._atomic import make_folder
 from ._background import Background
 from ._container import DamagedError
@@ -36,7 +37,12 @@ class Checkpoints:
     At whatever moment the process is stopped, the folder holds the last step that was saved, whole.
     There is no index: names of files, `step-00000100.safetensors`, and their headers say what is
     there. So processes may read, save and rotate in one folder at once. Files of other names are
-    left alone. Of the processes of `jax.distributed` that share a folder, let one save.
+    left alone.
+
+    Processes of `jax.distributed` whose arrays lie on devices of several of them share a folder,
+    and each calls `save`, `restore` and `wait` alike: the first of them writes and takes old steps
+    away, and says which step is restored; what it raises, all raise. `steps`, `latest`, `best` and
+    `metrics` look at the folder by themselves: in the background, after a `wait`.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Checkpoints:
         self.checksum = checksum
         self._best = as_best(best)
         self._background = Background() if background else None
+        self._devices: Devices = ()  # of the processes that saved last together
         self._newest: int | None = None
         self._has_written = False
         if self.folder.exists() and not self.folder.is_dir():
@@ -104,21 +111,28 @@ class Checkpoints:
 
         **Raises:** `ValueError` for a step before one that the folder held when this object first
         looked, or that it has saved; for metrics without the one that `best` names; what `save`
-        raises; and what a thread raised since the last call.
+        raises; and what a thread raised since the last call, of several processes since the last
+        step that they saved.
         """
-        if self._background is not None:
+        if self._background is not None and not self._devices:
             self._background.check()
         step = as_step(step)
         if not (force or step % self.every == 0):
             return False
-        self.wait()
-        self._check_order(step)
+        devices = devices_of(jtu.tree_leaves(tree))
+        told = f"`save` of step {step} in `{self.folder}`"
+        meet(devices, told)
+        with agreeing(devices, told):
+            self._wait_here()
+            if is_first(devices):
+                self._check_order(step)
         texts = {"step": str(step), METRICS: metrics_text(metrics, self._best)}
-        prepared = prepare(tree, config, texts, own=self._background is not None)
-        self._newest = step
+        prepared = prepare(tree, config, texts, own=self._background is not None, devices=devices)
+        self._newest, self._devices = step, devices
         if self._background is None:
             self._write(step, prepared)
-        else:
+        elif is_first(devices):
+            prepared = prepared._replace(devices=())
             self._background.start(functools.partial(self._write, step, prepared))
         return True
 
@@ -141,6 +155,9 @@ class Checkpoints:
         is damaged, naming the step before it, since none is passed over in silence; what `load`
         raises.
         """
+        devices = devices_of(jtu.tree_leaves((like, sharding)))
+        if devices:
+            return self._restore_together(like, step, sharding, devices)
         while True:
             found = self._asked(step)
             if found is None:
@@ -154,7 +171,7 @@ class Checkpoints:
 
     def steps(self) -> tuple[int, ...]:
         """Give the steps that are there, in order."""
-        self.wait()
+        self._settle()
         return tuple(steps_in(self.folder))
 
     def latest(self) -> int | None:
@@ -178,7 +195,7 @@ class Checkpoints:
 
         **Raises:** as `restore`.
         """
-        self.wait()
+        self._settle()
         return metrics_of(self._there(as_step(step)))
 
     def path(self, step: int) -> Path:
@@ -190,31 +207,46 @@ class Checkpoints:
 
         **Raises:** what was raised there.
         """
-        if self._background is not None:
-            self._background.wait()
+        with agreeing(self._devices, f"`save` in `{self.folder}`"):
+            self._wait_here()
 
     def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        try:
+        if error is None:
             self.wait()
+            return
+        try:
+            self._wait_here()  # the other processes may not have come to an end
         except Exception as failed:
-            if error is None:
-                raise
             error.add_note(f"And a step was not saved: {type(failed).__name__}: {failed}")
 
     def __repr__(self) -> str:
         return f"<Checkpoints in {str(self.folder)!r}>"
 
+    def _wait_here(self) -> None:
+        if self._background is not None:
+            self._background.wait()
+
+    def _settle(self) -> None:
+        """Wait, where one process may do so alone: what is for all to raise is left for later."""
+        if self._background is not None:
+            self._background.join()
+            if not self._devices:
+                self._background.check()
+
     def _write(self, step: int, prepared: Prepared) -> None:
-        make_folder(self.folder)
-        if not self._has_written:
-            self._rotate(None)  # what processes that were killed left piles up otherwise
-        path = self.folder / name_of(step)
+        path, is_writer = self.path(step), is_first(prepared.devices)
+        with agreeing(prepared.devices, f"`save` of `{path}`"):
+            if is_writer:
+                make_folder(self.folder)
+                if not self._has_written:
+                    self._rotate(None)  # what processes that were killed left piles up otherwise
         write_prepared(path, prepared, durable=True, checksum=self.checksum)
         self._has_written = True
-        self._rotate(step)
+        if is_writer:
+            self._rotate(step)
 
     def _rotate(self, last: int | None) -> None:
         if self.keep is not None:
@@ -251,6 +283,23 @@ class Checkpoints:
             message = f"`{self.folder}` has no step with the metric that `best` names."
             raise FileNotFoundError(message)
         return best
+
+    def _restore_together(
+        self, like: _Tree, step: Any, sharding: Any, devices: Devices
+    ) -> tuple[_Tree, int]:
+        """`restore` in several processes, of which the first says which step it is."""
+        told = f"`restore` from `{self.folder}`"
+        meet(devices, told)
+        found = None
+        with agreeing(devices, told):
+            self._wait_here()
+            if is_first(devices):
+                found = self._asked(step)
+        said = texts_of_all("" if found is None else str(found), devices)[0]
+        with agreeing(devices, told):
+            if not said:
+                return _with_values(like, self.folder), 0
+            return self._load(int(said), like, sharding), int(said)
 
     def _load(self, step: int, like: Any, sharding: Any) -> Any:
         try:

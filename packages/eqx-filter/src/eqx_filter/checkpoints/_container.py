@@ -58,8 +58,11 @@ class Header(NamedTuple):
     offset: int
 
 
-def write(file: Any, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write arrays of the dtypes in `TYPES`, the widest first, so that each is aligned."""
+def write(file: Any, arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+    """Write arrays of the dtypes in `TYPES`, the widest first, so that each is aligned.
+
+    They are NumPy's, or make one when they are asked for it: each once, in this order.
+    """
     order = sorted(arrays, key=lambda name: -arrays[name].dtype.itemsize)
     header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
     start = 0
@@ -76,7 +79,7 @@ def write(file: Any, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, st
         file.write(bytes_of(arrays[name]))
 
 
-def bytes_of(array: np.ndarray) -> memoryview:
+def bytes_of(array: Any) -> memoryview:
     """The bytes of an array as they are in a file."""
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return memoryview(little.reshape(-1).view(np.uint8))

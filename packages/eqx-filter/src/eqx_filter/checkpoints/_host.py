@@ -45,6 +45,12 @@ def is_lent(leaf: Any) -> bool:
     return not isinstance(leaf, jax.Array) or any(it.platform == "cpu" for it in leaf.devices())
 
 
+def is_spread(leaf: Any) -> bool:
+    """Whether a leaf is an array that lies on devices of several processes."""
+    is_array = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
+    return is_array and not leaf.is_fully_addressable
+
+
 def is_key(leaf: Any) -> bool:
     """Whether an array, or what stands for one, holds typed PRNG keys."""
     dtype = leaf.dtype
@@ -59,24 +65,26 @@ def _kind(leaf: Any) -> str:
 
 def _values(array: jax.Array) -> np.ndarray:
     if isinstance(array.sharding, SingleDeviceSharding):
-        return _of_one_device(array)
+        return of_one_device(array)
     if array.is_fully_replicated:
-        return _of_one_device(array.addressable_data(0))
+        return of_one_device(array.addressable_data(0))
     if not array.is_fully_addressable:
         message = (
-            f"its values lie on the devices of several processes ({array.sharding}). Bring them "
-            "together with `jax.experimental.multihost_utils.process_allgather(x, tiled=True)`, "
-            "and save in one process; or let each process save its own `addressable_shards`."
+            f"its values lie on the devices of several processes ({array.sharding}). `save` brings "
+            "them together one by one; or do so with "
+            "`jax.experimental.multihost_utils.process_allgather(x, tiled=True)`, and save in one "
+            "process; or let each process save its own `addressable_shards`."
         )
         raise LeafError(message)
     whole = np.empty(array.shape, array.dtype)
     for shard in array.addressable_shards:
         if shard.replica_id == 0:
-            whole[shard.index] = _of_one_device(shard.data)
+            whole[shard.index] = of_one_device(shard.data)
     return whole
 
 
-def _of_one_device(array: jax.Array) -> np.ndarray:
+def of_one_device(array: jax.Array) -> np.ndarray:
+    """The values of an array that is on one device, which keeps no copy of them."""
     [device] = array.devices()
     if device.platform == "cpu" and array.dtype.isbuiltin == 1:
         return np.asarray(array)  # a view, but for types of less than a byte

@@ -27,7 +27,7 @@ from ._refusals import (
     told_of_static,
 )
 from ._save_named import SUFFIX
-from ._shardings import placed, shardings_of_rows
+from ._shardings import placed, shardings_of_rows, with_own
 from ._shards import opened
 from ._source import Source
 from ._texts import config_of, texts_of
@@ -86,7 +86,9 @@ def load(
         texts that were saved.
     - `where`: a selector, or what `by` takes: what is to be loaded. The rest is that of `like`.
     - `sharding`: a `ShardingPlan`, or a `jax.sharding.Sharding` for all JAX arrays, or a PyTree
-        prefix of `like` of these and None. Each process reads what its devices need.
+        prefix of `like` of these and None. Each process reads what its devices need. Without it
+        arrays are on the default device, but for those that lie on devices of several processes in
+        `like`, which are made where these lie.
     - `report`: whether to return a `LoadReport` too.
     - `migrations`: rules of `equinox.migrations` by which names and arrays of the file become those
         of `like`, in order; what is said of leaves has their new names. Then the steps of classes
@@ -108,7 +110,7 @@ def load(
     target, expanded = with_suffix(path, SUFFIX), unstacked(like)
     kind = None if dtype is None else np.dtype(jnp.dtype(dtype))
     rules = checked(migrations, "`migrations` of `load`")
-    own = tree_paths(expanded)
+    own, sharding = tree_paths(expanded), with_own(sharding, like)
     wanted = [True] * len(own) if where is None else jax.tree.leaves(tree_mask(expanded, where))
     rows = zip(own.items(), wanted, shardings_of_rows(sharding, like), strict=True)
     with opened(target) as reader:

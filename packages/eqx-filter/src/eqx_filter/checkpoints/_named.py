@@ -20,7 +20,8 @@ from ..paths._dotted import tree_paths
 from ..paths._nodes import Node, nodes_of
 from ._container import METADATA, NAMES
 from ._errors import LeafError, not_saved
-from ._host import NUMBERS, is_key, is_lent, on_host
+from ._host import NUMBERS, is_key, is_lent, is_spread, on_host
+from ._together import Spread
 from ._versions import versions_of
 
 Numbers = dict[str, tuple[str, str]]
@@ -35,7 +36,7 @@ class Named(NamedTuple):
     `versions` those of nodes whose class has migrations, by their paths.
     """
 
-    arrays: dict[str, np.ndarray]
+    arrays: "dict[str, np.ndarray | Spread]"
     numbers: Numbers
     kinds: dict[str, dict[str, str]]
     shared: dict[str, str]
@@ -72,7 +73,11 @@ def _take(found: Named, name: str, leaf: Any, first: dict[int, str], *, own: boo
             return
         check_name(name)
         array, kind = encoded(leaf)
-        found.arrays[name] = array.copy() if own and is_lent(leaf) else array
+        if own and isinstance(array, Spread):
+            array = array.owned()
+        elif own and is_lent(leaf):
+            array = np.array(array)
+        found.arrays[name] = array
         if kind:
             found.kinds[name] = kind
 
@@ -96,7 +101,7 @@ def is_array_leaf(leaf: Any) -> bool:
     return isinstance(leaf, (jax.Array, np.ndarray, np.generic)) or hasattr(leaf, "__jax_array__")
 
 
-def encoded(leaf: Any) -> tuple[np.ndarray, dict[str, str]]:
+def encoded(leaf: Any) -> "tuple[np.ndarray | Spread, dict[str, str]]":
     """An array of a dtype that safetensors has, and what the leaf is, where that does not tell."""
     kind: dict[str, str] = {}
     if isinstance(leaf, jax.ShapeDtypeStruct):
@@ -106,16 +111,26 @@ def encoded(leaf: Any) -> tuple[np.ndarray, dict[str, str]]:
         kind["key"] = str(jax.random.key_impl(leaf))
     elif isinstance(leaf, (np.ndarray, np.generic)):
         kind["numpy"] = "array" if isinstance(leaf, np.ndarray) else "scalar"
-    array = on_host(leaf)
+    if is_spread(leaf):
+        values = jax.random.key_data(leaf) if "key" in kind else leaf
+        array = Spread(values, _stored)
+    else:
+        values = on_host(leaf)
+        array = _stored(values)
+    dtype = values.dtype.newbyteorder("<")
+    return array, kind if dtype in NAMES else {**kind, "dtype": dtype.name}
+
+
+def _stored(array: np.ndarray) -> np.ndarray:
+    """An array as one of a dtype that safetensors has."""
     dtype = array.dtype.newbyteorder("<")
     if dtype in NAMES:
-        return array, kind
-    kind["dtype"] = dtype.name
+        return array
     if dtype.kind == "c" and dtype.type(0).real.dtype in NAMES:
         parts = np.ascontiguousarray(array, dtype).reshape(*array.shape, 1)
-        return parts.view(dtype.type(0).real.dtype), kind
+        return parts.view(dtype.type(0).real.dtype)
     if dtype.itemsize == 1 and dtype.kind not in "SU":
-        return np.ascontiguousarray(array).view(np.uint8), kind
+        return np.ascontiguousarray(array).view(np.uint8)
     message = f"its dtype is `{array.dtype}`, which has no place in such a file"
     raise LeafError(message)
 

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.tree_util as jtu
+
+from ..shared._processes import Devices, devices_of, meet
 from ._atomic import replacing
 from ._container import bytes_of, write
 from ._files import with_suffix
 from ._named import Named, digest, named, unstacked
 from ._texts import OURS, checksum_of
+from ._together import written_by_one
 
 VERSION = "1"
 SUFFIX = ".safetensors"
@@ -34,6 +38,10 @@ def save(
     Any reader of safetensors opens the file, and finds the arrays by their dotted paths:
     `layers.0.weight`. An array that stands at several places is there once.
 
+    Where arrays lie on devices of several processes of `jax.distributed`, each of these calls it
+    with the same tree: the arrays are brought together one after the other, so that no more memory
+    is used than one of them needs, the first process writes, and all return when it has written.
+
     **Arguments:**
 
     - `path`: where to; without a suffix it gets `.safetensors`. It is replaced at the end, so that
@@ -54,33 +62,45 @@ def save(
     **Raises:** `RuntimeError` naming a leaf that cannot be saved; `TypeError` for a `config` that
     JSON does not hold, and for `metadata` of other things than texts; `ValueError` for metadata
     whose names begin with `eqx.` or that UTF-8 does not hold, and for two leaves of one name;
-    `OSError` from the file system.
+    `OSError` from the file system. What the process that writes raises, the others raise as a
+    `RuntimeError`; so do all if one of them does not call it within 300 seconds.
     """
-    prepared = prepare(tree, config, metadata)
-    write_prepared(with_suffix(path, SUFFIX), prepared, durable=durable, checksum=checksum)
+    target, devices = with_suffix(path, SUFFIX), devices_of(jtu.tree_leaves(tree))
+    meet(devices, f"`save` of `{target}`")
+    prepared = prepare(tree, config, metadata, devices=devices)
+    write_prepared(target, prepared, durable=durable, checksum=checksum)
 
 
 class Prepared(NamedTuple):
-    """What a file will hold: leaves, and texts beside those that tell of the leaves."""
+    """What a file will hold: leaves, and texts beside those that tell of the leaves.
+
+    `devices` are of the processes that write it together.
+    """
 
     found: Named
     texts: dict[str, str]
+    devices: Devices
 
 
 def prepare(
-    tree: Any, config: Any, metadata: Mapping[str, str] | None, *, own: bool = False
+    tree: Any,
+    config: Any,
+    metadata: Mapping[str, str] | None,
+    *,
+    own: bool = False,
+    devices: Devices = (),
 ) -> Prepared:
     """Bring a PyTree to the host; `own` says whether as it is now, whatever is written to it later.
 
     **Raises:** as `save`, but for the file system.
     """
     texts = {**_checked(metadata), f"{OURS}config": _as_json(config)}
-    return Prepared(named(unstacked(tree), own=own), texts)
+    return Prepared(named(unstacked(tree), own=own), texts, devices)
 
 
 def write_prepared(path: Path, prepared: Prepared, *, durable: bool, checksum: bool) -> None:
     """Write what was prepared, in the place of what the path holds."""
-    found, texts = prepared
+    found, texts, devices = prepared
     ours = {
         "version": VERSION,
         "structure": digest(found),
@@ -97,7 +117,11 @@ def write_prepared(path: Path, prepared: Prepared, *, durable: bool, checksum: b
     metadata = {**texts, **{f"{OURS}{name}": text for name, text in ours.items()}}
     if checksum:
         metadata[f"{OURS}checksum"] = checksum_of(metadata)
-    with replacing(path, durable=durable) as file:
+    if devices:
+        opened = written_by_one(path, devices, durable=durable)
+    else:
+        opened = replacing(path, durable=durable)
+    with opened as file:
         write(file, found.arrays, metadata)
 
 

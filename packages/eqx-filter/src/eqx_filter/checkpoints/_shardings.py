@@ -7,8 +7,18 @@ import jax.tree_util as jtu
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from ..paths._dotted import tree_paths
-from ..shared._shardings import is_plan
+from ..shared._shardings import is_plan, put
+from ._host import is_spread
 from ._named import unstacked
+
+
+def with_own(sharding: Any, like: Any) -> Any:
+    """What was asked for; if nothing was, the shardings of arrays that lie on several processes."""
+    if sharding is not None:
+        return sharding
+    leaves, structure = jtu.tree_flatten(like)
+    own = [leaf.sharding if is_spread(leaf) else None for leaf in leaves]
+    return structure.unflatten(own) if any(own) else None
 
 
 def each_sharding(sharding: Any, like: Any, caller: str = "load") -> list[Any]:
@@ -61,7 +71,7 @@ def _put(tree: Any, number: int, leaf: Any, sharding: Any) -> Any:
     if sharding is None or not isinstance(leaf, jax.Array) or leaf.sharding == sharding:
         return leaf
     try:
-        return jax.device_put(leaf, sharding)
+        return put(leaf, sharding)
     except ValueError as error:
         message = f"`{[*tree_paths(tree)][number]}` of `like` does not fit its `sharding`: {error}"
         raise RuntimeError(message) from None

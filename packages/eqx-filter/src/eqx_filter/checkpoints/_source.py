@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..shared._predicates import is_inexact
+from ..shared._shardings import put
 from ._fits import (
     Castable,
     Unfit,
@@ -130,7 +131,7 @@ class Source:
                 made = _keys(kind.get("key"), found, like)
             if sharding is not None:
                 check_fits_sharding(made.shape, sharding)
-                made = jax.device_put(made, sharding)
+                made = put(made, sharding)
         else:
             if "dtype" in kind:
                 with refusing_damage(self.reader.path, at, kind):

@@ -29,6 +29,7 @@ from ..errors._stack import boundary, runner
 from ..shared._naming import callable_names, code_of, leaf_names
 from ..shared._packed import Packed, as_array, pack
 from ..shared._predicates import ARRAY_TYPES, is_array_like
+from ..shared._processes import devices_of
 from ..shared._shardings import lay_out, of_leaves
 from ._binding import Binding
 from ._blame import name_arguments
@@ -306,7 +307,8 @@ class Program:
             except Exception as error:
                 self._explain(error, dynamic)
                 raise
-            raise_recorded(self.checks)
+            if self.records and self.checks:
+                raise_recorded(self.checks, devices_of(_first(out)))
         return self.rebuild(out)
 
     def _execute(self, dynamic: Sequence[Any]) -> Any:
@@ -373,6 +375,7 @@ class Program:
             listener.traced(self, avals)
         self.traces.append(avals)
 
+    @runner
     def lower(self, dynamic: Sequence[Any]) -> Any:
         """Lower it for these inputs."""
         with quiet_ends_here():
@@ -419,9 +422,14 @@ _PASSING = "__eqx_passing_programs__"
 
 def _wait(out: Any) -> None:
     """Wait until a program is done, by any of its results: it raises if the program failed."""
-    first = out if isinstance(out, jax.Array) else next(iter(jtu.tree_leaves(out)), None)
-    if first is not None and not isinstance(first, jax.core.Tracer):
-        first.block_until_ready()
+    for first in _first(out):
+        if not isinstance(first, jax.core.Tracer):
+            first.block_until_ready()
+
+
+def _first(out: Any) -> list[Any]:
+    """The first array of what a program returned; all of them lie on the same devices."""
+    return [out] if isinstance(out, jax.Array) else jtu.tree_leaves(out)[:1]
 
 
 def aval_of(array: Any) -> tuple[Any, Any, bool]:

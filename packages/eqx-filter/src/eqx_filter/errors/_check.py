@@ -43,8 +43,10 @@ def error_if(x: _Tree, pred: Any, msg: str, *, on_error: str = "default") -> _Tr
     **Returns:** `x`.
 
     **Raises:** `EquinoxRuntimeError` where a program of `filter_jit` is called, or at once outside
-    of compiled programs. Under `vmap`, each member of the batch that failed is named. Under plain
-    `jax.jit`, JAX raises an error of its own with that text in it. `EquinoxTracetimeError` if
+    of compiled programs: in each of the processes that share a program, whichever found it. Under
+    `vmap`, each member of the batch that failed is named. Under plain `jax.jit`, JAX raises an
+    error of its own with that text in it; on several devices, where it would hang, the text is
+    printed and NaN goes on. `EquinoxTracetimeError` if
     `pred` is a Python bool, and true. `ValueError` if `x` holds no array; `TypeError` if `pred` is
     no bool or number, or array of such; `RuntimeError` for an unknown `on_error`.
     """

@@ -8,7 +8,9 @@ where `failed` is true in any place; `check.messages[index]` is what is said of 
 In a compiled program the arrays go through a branch, of which the other side calls back to the
 host, and that ends the program. A check none of whose arrays is used is removed with them. If it
 runs on several devices, one that ends while the others wait for it would hang them all: there the
-failure is recorded, the arrays become NaN or zero, and `filter_jit` raises when it is done.
+failure is recorded, the arrays become NaN or zero, and `filter_jit` raises when it is done. Where
+these are of several processes, the callback may run in one of them alone, so they tell one another.
+Under plain `jax.jit` nobody would raise it, so it is printed.
 
 What is lowered is one inner program for all checks of arrays of the same shapes and dtypes, traced
 once. A check is a number to it, by which the host finds the rest.
@@ -25,7 +27,7 @@ from jax.interpreters import ad, batching, mlir
 from ..shared._jax import Jaxpr, Primitive, device_count, keep_alive
 from ..shared._jaxprs import inner_jaxprs
 from ..shared._predicates import is_inexact
-from ._report import Check, fail, failure, record
+from ._report import Check, fail, failure, print_failure, record
 from ._stack import called_by_filter_jit
 
 check_p = Primitive("check")
@@ -56,17 +58,18 @@ def _run(failed: Any, index: Any, *arrays: Any, check: Check, compiled_only: boo
 
 
 def _lower(context: Any, *operands: Any, check: Check, compiled_only: bool) -> Any:
-    records = device_count(context) > 1 and called_by_filter_jit()
-    check.records = check.records or records
+    report = fail
+    if device_count(context) > 1:
+        report = record if called_by_filter_jit() else print_failure
+    check.records = check.records or report is record
     keep_alive(context, check)
-    compiled = functools.partial(_compiled, np.int32(check.number), records)
+    compiled = functools.partial(_compiled, np.int32(check.number), report)
     return mlir.lower_fun(compiled, multiple_results=True)(context, *operands)
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _compiled(number: Any, records: bool, failed: Any, index: Any, *arrays: Any) -> Any:
+def _compiled(number: Any, report: Any, failed: Any, index: Any, *arrays: Any) -> Any:
     """Check inside of a compiled program."""
-    report = record if records else fail
     answer = jax.ShapeDtypeStruct((), np.float32), jax.ShapeDtypeStruct((), np.int32)
 
     def stop(arrays: list[jax.Array]) -> list[jax.Array]:

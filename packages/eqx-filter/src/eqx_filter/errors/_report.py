@@ -6,6 +6,7 @@ a number, by which the error itself is found again.
 
 import itertools
 import re
+import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -14,10 +15,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..shared._jax import quiet_callbacks
+from ..shared._processes import Devices, texts_of_all
 from ._classes import EquinoxRuntimeError
 from ._stack import Stack
 
 _MOST_WAITING = 256
+_NAN = np.float32(np.nan), np.int32(0)
 _MARK = re.compile(r"\(check (\d+)\)")
 _numbers = itertools.count()
 _waiting: "OrderedDict[int, EquinoxRuntimeError]" = OrderedDict()
@@ -86,18 +89,38 @@ def record(number: Any, failed: Any, index: Any) -> Any:
     check = _checks[int(number)]
     error = failure(check, np.asarray(failed), np.asarray(index))
     _recorded.setdefault(check, []).append(error)
-    return np.float32(np.nan), np.int32(0)
+    return _NAN
 
 
-def raise_recorded(checks: Iterable[Check]) -> None:
+def print_failure(number: Any, failed: Any, index: Any) -> Any:
+    """Print the error for what failed, and let the program go on as `record` does."""
+    error = failure(_checks[int(number)], np.asarray(failed), np.asarray(index))
+    message = (
+        f"{type(error).__name__}: {error}\nUnder `jax.jit` on several devices it cannot be raised, "
+        "and NaN goes on in the place of arrays. Use `filter_jit`, which raises it."
+    )
+    print(message, file=sys.stderr, flush=True)
+    return _NAN
+
+
+def raise_recorded(checks: Iterable[Check], devices: Devices = ()) -> None:
     """Raise the error that one of these checks noted first, if any did, and forget all of them.
+
+    Of a program that ran on the devices of several processes, each raises what one of them noted:
+    if one went on alone, the next program would wait for the others for ever.
 
     **Raises:** `EquinoxRuntimeError`.
     """
+    found: list[EquinoxRuntimeError] = []
     if _recorded:
         found = [error for check in checks for error in _recorded.pop(check, ())]
-        if found:
-            raise found[0] from None
+    texts = texts_of_all(str(found[0]) if found else "", devices) if devices else []
+    if found:
+        raise found[0] from None
+    for device, text in zip(devices, texts, strict=True):
+        if text:
+            message = f"{text}\nIt was process {device.process_index} that found it."
+            raise EquinoxRuntimeError(message)
 
 
 def raise_failure(error: BaseException) -> None:

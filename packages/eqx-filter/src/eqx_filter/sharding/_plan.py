@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.tree_util as jtu
+import numpy as np
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from ..paths import by
@@ -13,6 +14,7 @@ from ..paths._nodes import nodes_of
 from ..paths._selectors import mask_of_leaves
 from ..shared._shardings import lay_out
 from ..tracing import filter_eval_shape
+from ._batches import is_whole, rows_of, share_count
 from ._fitting import check_spec
 from ._made import made
 from ._places import Place, is_placed, places_of
@@ -195,39 +197,61 @@ class ShardingPlan:
         """Split a batch over the axes that the rules have for it.
 
         **Arguments:** `arrays`, any PyTree of arrays: of the whole batch, or where there are
-        several processes, of the part that this one has; or of a `jax.ShapeDtypeStruct` for each,
-        of the whole batch. `axis` is that of the batch.
+        several processes, of the part that this one has, which `rows` tells; or of a
+        `jax.ShapeDtypeStruct` for each, of the whole batch. `axis` is that of the batch.
 
         **Returns:** JAX arrays of the whole batch, or structs that have their sharding.
 
         **Raises:** `ValueError` if no rule names an axis for batches, or for a batch that the
         axes do not divide.
         """
+        rows = self._batch_sharding()
+        spec = PartitionSpec(*[None] * axis, *rows.spec)
+        sharding = NamedSharding(self.mesh, spec)
+        has_all = jax.process_count() == 1
+
+        def split(place: Place | None, x: Any) -> Any:
+            if place is None:
+                return x
+            whole = list(place.shape)
+            if len(whole) > axis and not (has_all or is_whole(x)):
+                whole[axis] *= share_count(rows)
+            check_spec(place._replace(shape=tuple(whole)), spec, dict(self.mesh.shape), None)
+            if isinstance(x, jax.ShapeDtypeStruct):
+                return _struct(x, sharding)
+            if isinstance(x, jax.Array) and (has_all or is_whole(x)):
+                return jax.device_put(x, sharding)
+            return jax.make_array_from_process_local_data(sharding, x, tuple(whole))
+
+        leaves, structure = jtu.tree_flatten(arrays)
+        return structure.unflatten(map(split, places_of(arrays), leaves))
+
+    def rows(self, size: int) -> np.ndarray:
+        """Tell which rows of a batch this process is to have, and to give to `batch`.
+
+            rows = plan.rows(64)
+            x, y = plan.batch((x[rows], y[rows]))
+
+        Processes whose devices the axes of the batch do not tell apart have the same rows, as those
+        do that share copies of the data and split the model.
+
+        **Arguments:** `size`, that of the whole batch.
+
+        **Returns:** integers of shape `(n,)`, in order; in a single process all of them.
+
+        **Raises:** as `batch`, and `ValueError` for a plan of an `AbstractMesh`.
+        """
+        return rows_of(self._batch_sharding(), size)
+
+    def _batch_sharding(self) -> NamedSharding:
+        """The sharding of the one axis of rows."""
         if not self.batch_axes:
             message = (
                 "The plan has no axis for batches. Add `data_parallel(axis)` or `fsdp(axis)` to "
                 f"its rules; the mesh has the axes {tuple(self.mesh.shape)}."
             )
             raise ValueError(message)
-        spec = PartitionSpec(*[None] * axis, self.batch_axes)
-        sharding = NamedSharding(self.mesh, spec)
-        count = jax.process_count()
-
-        def split(place: Place | None, x: Any) -> Any:
-            if place is None:
-                return x
-            whole = list(place.shape)
-            if len(whole) > axis and not isinstance(x, jax.ShapeDtypeStruct):
-                whole[axis] *= count
-            check_spec(place._replace(shape=tuple(whole)), spec, dict(self.mesh.shape), None)
-            if isinstance(x, jax.ShapeDtypeStruct):
-                return _struct(x, sharding)
-            if isinstance(x, jax.Array) and count == 1:
-                return jax.device_put(x, sharding)
-            return jax.make_array_from_process_local_data(sharding, x)
-
-        leaves, structure = jtu.tree_flatten(arrays)
-        return structure.unflatten(map(split, places_of(arrays), leaves))
+        return NamedSharding(self.mesh, PartitionSpec(self.batch_axes))
 
     def check(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> PlanCheck:
         """Compile a step of training, and tell what it needs on each device; nothing is computed.

@@ -4,9 +4,10 @@ from typing import TypeVar
 
 import jax
 import jax.tree_util as jtu
+from jax.sharding import Sharding
 
 from ..shared._predicates import is_array
-from ..shared._shardings import Shardings, lay_out, of_leaves
+from ..shared._shardings import Shardings, is_spread_key, lay_out, of_leaves, put
 
 _Tree = TypeVar("_Tree")
 
@@ -47,13 +48,18 @@ def filter_device_put(
     """
     leaves, structure = jtu.tree_flatten(x)
     shardings = of_leaves("device", device, x)
-    places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
-    put = jax.device_put(
+    places = []
+    for i, (leaf, sharding) in enumerate(zip(leaves, shardings, strict=True)):
+        if isinstance(sharding, Sharding) and is_spread_key(leaf, sharding):
+            leaves[i] = put(leaf, sharding)
+        elif is_array(leaf):
+            places.append(i)
+    arrays = jax.device_put(
         [leaves[i] for i in places],
         [shardings[i] for i in places],
         donate=donate,
         may_alias=may_alias,
     )
-    for place, array in zip(places, put, strict=True):
+    for place, array in zip(places, arrays, strict=True):
         leaves[place] = array
     return structure.unflatten(leaves)

@@ -5,7 +5,7 @@ import importlib
 import inspect
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -72,6 +72,20 @@ def device_count(context: Any) -> int:
     axes = getattr(context.module_context, "axis_context", None)
     mesh = getattr(axes, "mesh", None)
     return getattr(axes, "num_devices", None) or getattr(mesh, "size", 1)
+
+
+def wait_at_barrier(name: str, processes: Sequence[int], seconds: float) -> None:
+    """Wait until processes of `jax.distributed` are at the barrier of a name, which is used once.
+
+    What JAX makes public, `multihost_utils.sync_global_devices`, waits for ever, and pairs with
+    whatever else the other processes compute. Where processes began without `jax.distributed`, as
+    they may on TPUs, nothing is waited for.
+
+    **Raises:** `RuntimeError` of JAX's if one does not come.
+    """
+    state = importlib.import_module("jax._src.distributed").global_state
+    if state.client is not None:
+        state.client.wait_at_barrier(name, int(1000 * seconds), list(processes))
 
 
 def keep_alive(context: Any, held: Any) -> None:

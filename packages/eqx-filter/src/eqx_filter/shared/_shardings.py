@@ -1,9 +1,12 @@
 """Shardings as prefix trees: which one is whose, and how arrays are laid out by them."""
 
+import functools
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from ._difference import first_difference
@@ -85,12 +88,29 @@ def _laid_out(leaf: Any, sharding: Any) -> Any:
     if isinstance(sharding, jax.Device):
         sharding = SingleDeviceSharding(sharding)
     if not isinstance(leaf, jax.core.Tracer) and not isinstance(sharding, PartitionSpec):
-        leaf = jax.device_put(leaf, sharding)
+        leaf = put(leaf, sharding)
         if not isinstance(leaf, jax.core.Tracer):  # what is constant in a traced function
             return leaf
     if _is_explicit(sharding):
         return reshard(leaf, sharding)
     return jax.lax.with_sharding_constraint(leaf, sharding)
+
+
+def put(array: Any, sharding: Any) -> Any:
+    """As `jax.device_put`, which refuses to put typed keys on devices of several processes."""
+    if not (isinstance(sharding, Sharding) and is_spread_key(array, sharding)):
+        return jax.device_put(array, sharding)
+    data, impl = jax.random.key_data(array), jax.random.key_impl(array)
+    if array.is_fully_addressable:  # then each process gives the same
+        data = np.asarray(data)
+    wrap = functools.partial(jax.random.wrap_key_data, impl=impl)
+    return jax.jit(wrap, out_shardings=sharding)(data)
+
+
+def is_spread_key(array: Any, sharding: Sharding) -> bool:
+    """Whether an array of typed keys is to lie on devices of several processes."""
+    is_key = isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return is_key and not sharding.is_fully_addressable
 
 
 def _is_explicit(sharding: Any) -> bool:
