@@ -121,7 +121,7 @@ class Checkpoints:
             return False
         devices = devices_of(jtu.tree_leaves(tree))
         told = f"`save` of step {step} in `{self.folder}`"
-        meet(devices, told)
+        meet(devices, f"save {step}", told)
         with agreeing(devices, told):
             self._wait_here()
             if is_first(devices):
@@ -289,7 +289,7 @@ class Checkpoints:
     ) -> tuple[_Tree, int]:
         """`restore` in several processes, of which the first says which step it is."""
         told = f"`restore` from `{self.folder}`"
-        meet(devices, told)
+        meet(devices, f"restore {step}", told)
         found = None
         with agreeing(devices, told):
             self._wait_here()

@@ -66,7 +66,7 @@ def save(
     `RuntimeError`; so do all if one of them does not call it within 300 seconds.
     """
     target, devices = with_suffix(path, SUFFIX), devices_of(jtu.tree_leaves(tree))
-    meet(devices, f"`save` of `{target}`")
+    meet(devices, f"save {target.name}", f"`save` of `{target}`")
     prepared = prepare(tree, config, metadata, devices=devices)
     write_prepared(target, prepared, durable=durable, checksum=checksum)
 

@@ -24,6 +24,7 @@ Devices: TypeAlias = tuple[jax.Device, ...]
 """One device of each process, in the order of the processes; none where all is in one process."""
 
 _calls: "defaultdict[str, Iterator[int]]" = defaultdict(itertools.count)
+"""Of barriers, by their names: each can be used once."""
 
 
 def devices_of(leaves: Iterable[Any]) -> Devices:
@@ -111,16 +112,19 @@ def agreeing(devices: Devices, what: str) -> Iterator[None]:
             raise RuntimeError(message)
 
 
-def meet(devices: Devices, what: str) -> None:
-    """Wait until each of the processes is here, in the same call.
+def meet(devices: Devices, call: str, what: str) -> None:
+    """Wait until each of the processes is here, in the same call; `what` tells of it here.
+
+    They need not tell the same: folders may have other names on other hosts.
 
     **Raises:** `RuntimeError` if one does not come.
     """
     if not devices:
         return
     indices = [it.process_index for it in devices]
+    name = f"eqx {call} {indices}"
     try:
-        wait_at_barrier(f"eqx {what} {next(_calls[what])}", indices, LONGEST)
+        wait_at_barrier(f"{name} {next(_calls[name])}", indices, LONGEST)
     except RuntimeError as error:
         message = (
             f"{what} brings together arrays that lie on devices of the processes {indices}, and "
