@@ -41,6 +41,9 @@ else:  # until JAX 0.6 it was experimental
     reshard = importlib.import_module("jax.experimental.shard").reshard
 
 
+set_mesh: Any = getattr(jax, "set_mesh", None) or jax.sharding.use_mesh  # until JAX 0.6 it is this
+
+
 def flatten_with_nones(tree: Any) -> tuple[list[Any], Any]:
     """Flatten a PyTree with each None as a leaf."""
     if none_leaf_registry is None:
