@@ -31,6 +31,8 @@ try:
 except ModuleNotFoundError:
     ocp = None
 
+set_mesh = jax.set_mesh if hasattr(jax, "set_mesh") else jax.sharding.use_mesh
+
 DEVICES = 4
 PLANS = ("data", "fsdp", "2x2")
 ROWS = 16
@@ -161,6 +163,8 @@ def together(folder: Path) -> dict[str, Any]:
         bool(eqx.tree_equal(again, spread)),
         all(map(lie_alike, arrays(again), arrays(spread))),
     ]
+    with set_mesh(mesh(data=4)):
+        told["under a mesh"] = raised(eqx.save, folder / "many-mesh", spread)
     told |= {"errors": errors(folder), "steps": steps(folder), "checks": checks()}
     return {**told, "orbax": orbax(folder)}
 

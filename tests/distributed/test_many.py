@@ -91,7 +91,9 @@ def test_loaded_by_one_process(name, one, told, folder):
 
 def test_every_kind_of_leaf(told, folder):
     assert [each["kinds"] for each in told] == [[True, True]] * PROCESSES
-    assert eqx.tree_equal(eqx.load(folder / "many-kinds", jobs.kinds()), jobs.kinds())
+    assert [each["under a mesh"] for each in told] == [["nothing", ""]] * PROCESSES
+    for name in ("many-kinds", "many-mesh"):
+        assert eqx.tree_equal(eqx.load(folder / name, jobs.kinds()), jobs.kinds())
 
 
 @pytest.mark.skipif(jobs.ocp is None, reason="Orbax is not installed")

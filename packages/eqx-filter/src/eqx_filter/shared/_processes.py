@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
-from ._jax import wait_at_barrier
+from ._jax import set_mesh, wait_at_barrier
 
 LONGEST = 300
 """Seconds that a process waits for the others to come, as long as JAX waits for them to begin."""
@@ -61,8 +61,10 @@ def rows_of_all(row: np.ndarray, devices: Devices) -> np.ndarray:
 
 
 def whole(array: jax.Array) -> jax.Array:
-    """Bring an array together on each of its devices."""
-    return _copier(NamedSharding(_mesh_of(array), PartitionSpec()))(array)
+    """Bring an array together on each of its devices, whatever mesh is set outside."""
+    mesh = _mesh_of(array)
+    with set_mesh(mesh):
+        return _copier(NamedSharding(mesh, PartitionSpec()))(array)
 
 
 def _mesh_of(array: jax.Array) -> Any:
