@@ -19,11 +19,10 @@ _TOLD = "told: "
 
 
 class Ended(NamedTuple):
-    """How a process ended: what it printed, and what it gave to `tell`."""
+    """How a process ended, and what it printed."""
 
-    code: int
+    code: int | None
     output: str
-    seconds: float
 
     @property
     def told(self) -> Any:
@@ -47,30 +46,28 @@ def free_port() -> int:
 def run(job: str, processes: int, folder: Path, *, limit: float = LONGEST) -> list[Ended]:
     """Run a function of `jobs.py` in so many processes.
 
-    Any that is left after `limit` seconds is killed, and has the code that tells of it.
+    Any that is left after `limit` seconds is killed, and its code is None.
     """
     begin = time.monotonic()
     command = [sys.executable, "-X", "faulthandler", JOBS, job, free_port(), processes, folder]
     outputs = [folder / f"output-{number}" for number in range(processes)]
     started: list[subprocess.Popen[bytes]] = []
-    seconds: dict[int, float] = {}
+    ended: dict[int, int] = {}
     try:
         started.extend(
             _start([*map(str, command), str(number)], output)
             for number, output in enumerate(outputs)
         )
-        while len(seconds) < processes and time.monotonic() - begin < limit:
+        while len(ended) < processes and time.monotonic() - begin < limit:
             time.sleep(0.02)
-            for number, process in enumerate(started):
-                if number not in seconds and process.poll() is not None:
-                    seconds[number] = time.monotonic() - begin
+            codes = {number: process.poll() for number, process in enumerate(started)}
+            ended = {number: code for number, code in codes.items() if code is not None}
         _tell_where_they_hang([process for process in started if process.poll() is None])
     finally:
         for process in started:
             process.kill()
-        codes = [process.wait() for process in started]
-    rows = enumerate(zip(codes, outputs, strict=True))
-    return [Ended(code, it.read_text(), seconds.get(number, limit)) for number, (code, it) in rows]
+            process.wait()
+    return [Ended(ended.get(number), it.read_text()) for number, it in enumerate(outputs)]
 
 
 def _tell_where_they_hang(processes: list["subprocess.Popen[bytes]"]) -> None:

