@@ -285,6 +285,17 @@ class TestWhatFits:
         ):
             load(tmp_path / "c", {"a": jnp.zeros(1)}, cast=True)
 
+    @pytest.mark.parametrize(
+        ("saved", "dtype"),
+        [([300, 1], "int8"), ([-1.0, 2.0], "uint8"), ([0.5], "int32"), ([2], "bool")],
+    )
+    def test_integers_that_would_become_others_are_refused(self, tmp_path, saved, dtype):
+        save(tmp_path / "x", {"a": jnp.asarray(saved)})
+        with pytest.raises(RuntimeError, match=f"with numbers that `{dtype}` does not hold"):
+            load(tmp_path / "x", {"a": jnp.zeros(len(saved), dtype)}, cast=True)
+        save(tmp_path / "y", {"a": jnp.ones(3)})
+        assert load(tmp_path / "y", {"a": jnp.zeros(3, dtype)}, cast=True)["a"].dtype == dtype
+
     def test_keys(self, tmp_path):
         save(tmp_path / "x", {"k": jax.random.key(0)})
         other = jax.random.key(0, impl="rbg")

@@ -4,11 +4,13 @@ import json
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
-from eqx_filter import Checkpoints, filter_eval_shape, load, save, tree_equal
+from eqx_filter import Checkpoints, Optimizer, filter_eval_shape, load, save, tree_equal
 from eqx_filter.checkpoints._container import read_header, write
-from eqx_filter.migrations import default, drop, rename, transpose
+from eqx_filter.migrations import convert, default, drop, rename, transpose
 from eqx_pytree import Module
 
 W, V = jnp.arange(6.0).reshape(2, 3), jnp.ones(2)
@@ -201,3 +203,33 @@ def test_each_node_looks_at_the_names_below_it_alone(path, monkeypatch):
     save(path, [Layer(W, V)] * 9)
     assert tree_equal(load(path, like), like)
     assert seen == [(2, 2)] * 9
+
+
+class Old(Module):
+    scale: jax.Array
+
+
+class Logarithmic(Module):
+    __migrations__ = ((convert("scale", np.log, np.exp), default("shift", 1.0)),)
+    scale: jax.Array
+    shift: jax.Array
+
+
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_moments_of_what_is_given_values_begin_anew(tmp_path, is_abstract):
+    """A logarithm of a moment is none, and nor is the first value of a parameter."""
+    old = Old(jnp.array([1.0, 2.0]))
+    opt = Optimizer(optax.adam(0.1), old)
+    _, opt = opt.update(Old(jnp.array([-1.0, 1.0])), old)
+    save(tmp_path / "old", (old, opt))
+
+    def make():
+        model = Logarithmic(jnp.zeros(2), jnp.zeros(()))
+        return model, Optimizer(opt.tx, model)
+
+    like = filter_eval_shape(make) if is_abstract else make()
+    model, found = load(tmp_path / "old", like)
+    assert tree_equal(model, Logarithmic(jnp.log(old.scale), jnp.ones(())), rtol=1e-6)
+    assert int(found.state[0].count) == 1
+    for moment in (found.state[0].mu, found.state[0].nu):
+        assert not any(np.any(it) for it in jax.tree.leaves(moment))

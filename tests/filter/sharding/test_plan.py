@@ -198,6 +198,29 @@ def test_check_needs_devices():
         ShardingPlan([], ABSTRACT).check(jnp.sum, struct)
 
 
+class TestOfAMeshWithoutDevices:
+    plan = ShardingPlan(fsdp("data", min_size=8), ABSTRACT)  # a rule alone
+
+    @pytest.mark.parametrize(
+        ("name", "use"),
+        [
+            ("init", lambda plan: plan.init(make, KEY)),
+            ("shard", lambda plan: plan.shard(make(KEY))),
+            ("batch", lambda plan: plan.batch(jnp.ones(8))),
+        ],
+    )
+    def test_nothing_is_made(self, name, use):
+        with pytest.raises(ValueError, match=f"`{name}` of a plan .* is an `AbstractMesh`"):
+            use(self.plan)
+
+    def test_a_table_says_if_nothing_is_split(self):
+        assert "Nothing is split" not in str(self.plan.table(make(KEY)))
+        table = ShardingPlan([fsdp("data")], ABSTRACT).table(make(KEY))
+        assert str(table).endswith(
+            "Nothing is split: no rule splits an array of these sizes (`fsdp` has a `min_size`)."
+        )
+
+
 @many
 class TestUse:
     @property
@@ -302,8 +325,11 @@ class TestUse:
         spec = P(("data", "model"))
         assert (x.sharding.spec, n.sharding.spec, text) == (spec, spec, "text")
         assert plan.batch(np.ones((3, 8)), axis=1).sharding.spec == P(None, ("data", "model"))
-        with pytest.raises(ValueError, match="axis 0 of size 6 is split 4 times"):
+        with pytest.raises(ValueError, match=r"`x` .* axis 0 of size 6 is split 4 times"):
             plan.batch({"x": np.ones((6, 3))})
+        with pytest.raises(ValueError, match="`the batch` of shape"):
+            plan.batch(np.ones((6, 3)))
+        assert plan.batch(np.array(3.0)) == 3
         with pytest.raises(ValueError, match="no axis for batches"):
             ShardingPlan([], mesh(data=2)).batch(np.ones(2))
 

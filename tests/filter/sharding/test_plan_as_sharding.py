@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
 from eqx_filter import (
+    Checkpoints,
     Optimizer,
     ShardingPlan,
     filter_device_put,
@@ -111,6 +112,12 @@ class TestFilterJit:
         ):
             filter_jit(lambda: {"other": jnp.ones(3)}, out_shardings=plan)()
 
+    def test_a_loss_in_the_place_of_the_model_is_told_of(self, plan):
+        told = r"is for the first .* shape \(\) .* here, .* `out_shardings=\(None, plan, None\)`"
+        plan = ShardingPlan(plan.rules[1:], plan.mesh)
+        with pytest.raises(ValueError, match=told):
+            filter_jit(lambda: (jnp.float32(1), make(KEY)), out_shardings=plan)()
+
 
 class TestElsewhere:
     def test_laying_out(self, plan):
@@ -130,6 +137,24 @@ class TestElsewhere:
         found = load(tmp_path / "both", both, sharding={"model": plan, "step": None})
         assert specs(found["model"]) == SPECS
         assert found["step"] == 3
+
+    def test_loading_to_where_like_lies(self, plan, tmp_path):
+        model, like = plan.init(make, KEY), filter_eval_shape(make, KEY)
+        save(tmp_path / "model", model)
+        for known in (model, plan.structs(like)):
+            assert specs(load(tmp_path / "model", known)) == SPECS
+        assert isinstance(load(tmp_path / "model", like).first.sharding, SingleDeviceSharding)
+        whole = NamedSharding(plan.mesh, P())
+        assert load(tmp_path / "model", model, sharding=whole).first.sharding == whole
+
+    def test_going_on_from_no_step_and_from_one(self, plan, tmp_path):
+        ckpts = Checkpoints(tmp_path)
+        model, step = ckpts.restore(make(KEY), sharding=plan)
+        assert (specs(model), step) == (SPECS, 0)
+        ckpts.save(1, model)
+        for settings in ({}, {"sharding": plan}):
+            found, step = ckpts.restore(model, **settings)
+            assert (specs(found), step) == (SPECS, 1)
 
     def test_what_is_no_sharding_is_told_of(self):
         with pytest.raises(TypeError, match=r"a device, a `ShardingPlan` or None, not `3`"):

@@ -314,6 +314,14 @@ def test_keys_that_no_block_uses_are_not_made():
 
 
 class TestErrors:
+    def test_a_path_of_one_layer(self):
+        told = "selects nothing .* The layers of a `Stacked` are one node, .* `tree_at` takes"
+        tree = {"blocks": nn.Stacked(Block, DEPTH, key=KEY)}
+        with pytest.raises(ValueError, match=told):
+            eqxf.tree_at("blocks.3.linear", tree, None)
+        with pytest.raises(ValueError, match=told):
+            eqxf.tree_mask(tree["blocks"], "3.linear.weight")
+
     def test_fields_that_a_slice_would_not_have(self):
         class Deep(nn.Stacked):
             norm: nn.LayerNorm

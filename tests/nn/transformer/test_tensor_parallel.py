@@ -42,6 +42,22 @@ def test_mlp_and_gated_mlp():
     assert (found.gate.weight, found.up.weight, found.down.weight) == (COLUMNS, COLUMNS, ROWS)
 
 
+def test_weights_that_are_adapted_or_quantised():
+    pair = {"a": nn.MLP(4, 2, 8, 1, key=KEY), "b": nn.Embedding(6, 4, key=KEY)}
+    where = "**.weight"
+    adapted = specs(nn.lora(pair, where, 2, key=KEY))
+    first, second = (it.weight for it in adapted["a"].layers)
+    assert (first.base, first.lora.a, first.lora.b) == (COLUMNS, P(), COLUMNS)
+    assert (second.base, second.lora.a, second.lora.b) == (ROWS, ROWS, P())
+    assert adapted["b"].weight.base == COLUMNS
+    quantised = specs(nn.quantise(pair, where))
+    first, second = (it.weight for it in quantised["a"].layers)
+    assert (first.values, first.scale, first.error) == (COLUMNS, P("model"), P())
+    assert (second.values, second.scale) == (ROWS, P())
+    both = specs(nn.lora(nn.quantise(pair, where), where, 2, key=KEY))
+    assert both["a"].layers[0].weight.base.values == COLUMNS
+
+
 def test_other_layers():
     found = specs(
         {"a": nn.Linear(4, 2, key=KEY), "e": nn.Embedding(6, 3, key=KEY), "n": nn.LayerNorm(4)}

@@ -16,6 +16,7 @@ from ._container import DamagedError
 from ._load_named import load
 from ._save_named import Prepared, prepare, write_prepared
 from ._settings import METRICS, as_best, as_count, as_step, metrics_text
+from ._shardings import placed
 from ._steps import metrics_of, name_of, ranked, rotate, steps_in
 
 _Tree = TypeVar("_Tree")
@@ -149,7 +150,7 @@ class Checkpoints:
             `ckpts.path(step)`.
 
         **Returns:** the PyTree and its step. Where no step is saved yet and none is asked for,
-        `like` as it is and 0.
+        `like` and 0, with its arrays where `sharding` says.
 
         **Raises:** `FileNotFoundError` for a step that is not there; `RuntimeError` for a file that
         is damaged, naming the step before it, since none is passed over in silence; what `load`
@@ -161,7 +162,7 @@ class Checkpoints:
         while True:
             found = self._asked(step)
             if found is None:
-                return _with_values(like, self.folder), 0
+                return _with_values(like, self.folder, sharding), 0
             try:
                 return self._load(found, like, sharding), found
             except FileNotFoundError:
@@ -261,8 +262,9 @@ class Checkpoints:
         if later:
             message = (
                 f"`step` {step} comes before step {later[-1]}, which `{self.folder}` holds, and "
-                "from which `restore` would go on. Delete the files of the later steps, which "
-                "`ckpts.path(step)` names, or save into another folder."
+                "from which `restore` would go on. Delete the later steps, by `for it in "
+                f"ckpts.steps(): if it > {max(step - 1, 0)}: ckpts.path(it).unlink()`, or save "
+                "into another folder."
             )
             raise ValueError(message)
 
@@ -298,7 +300,7 @@ class Checkpoints:
         said = texts_of_all("" if found is None else str(found), devices)[0]
         with agreeing(devices, told):
             if not said:
-                return _with_values(like, self.folder), 0
+                return _with_values(like, self.folder, sharding), 0
             return self._load(int(said), like, sharding), int(said)
 
     def _load(self, step: int, like: Any, sharding: Any) -> Any:
@@ -319,7 +321,7 @@ class Checkpoints:
         return path
 
 
-def _with_values(like: _Tree, folder: Path) -> _Tree:
+def _with_values(like: _Tree, folder: Path, sharding: Any) -> _Tree:
     """`like`, which is what a training begins with; refused if it has shapes alone."""
     if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jtu.tree_leaves(like)):
         message = (
@@ -327,4 +329,4 @@ def _with_values(like: _Tree, folder: Path) -> _Tree:
             "`jax.ShapeDtypeStruct`. Give `restore` the state that the training begins with."
         )
         raise FileNotFoundError(message)
-    return like
+    return placed(like, sharding)

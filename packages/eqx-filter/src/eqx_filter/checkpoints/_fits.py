@@ -83,6 +83,18 @@ def check_dtype(found: Any, wanted: Any, *, may_cast: bool) -> None:
         raise Unfit(told)
 
 
+def check_holds(array: np.ndarray, dtype: np.dtype) -> None:
+    """Refuse numbers that become others when they are cast to integers or bools."""
+    if jax.dtypes.issubdtype(dtype, np.inexact):
+        return
+    with np.errstate(invalid="ignore"):
+        cast = array.astype(dtype)
+    if not np.array_equal(cast.astype(array.dtype), array):
+        file = f"of `{array.dtype}` in the file, with numbers that `{dtype}` does not hold"
+        told = f"of dtype `{dtype}` in `like`, and {file}"
+        raise Unfit(told)
+
+
 def check_is_of_jax(dtype: Any, like: Any) -> None:
     """Refuse a dtype of 64 bits for a JAX array where JAX has none."""
     is_numpy = isinstance(like, (np.ndarray, np.generic))

@@ -87,8 +87,8 @@ def load(
     - `where`: a selector, or what `by` takes: what is to be loaded. The rest is that of `like`.
     - `sharding`: a `ShardingPlan`, or a `jax.sharding.Sharding` for all JAX arrays, or a PyTree
         prefix of `like` of these and None. Each process reads what its devices need. Without it
-        arrays are on the default device, but for those that lie on devices of several processes in
-        `like`, which are made where these lie.
+        arrays are made where those of `like` lie, or are to lie, by a `NamedSharding`; others are
+        on the default device.
     - `report`: whether to return a `LoadReport` too.
     - `migrations`: rules of `equinox.migrations` by which names and arrays of the file become those
         of `like`, in order; what is said of leaves has their new names. Then the steps of classes

@@ -1,5 +1,6 @@
 """What is said of a file that does not fit `like`: the leaves, and the ways out that can help."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from ..paths._dotted import Strictness, nearest
 _MOST_TOLD = 12
 _MOST_NAMES = 10
 _MOST_RULES = 4
+_OF_TORCH = re.compile(r"weight_[ih]h_l\d+(_reverse)?$")
 
 Named = Mapping[str, Any]
 """What names hold: a shape, `()` for what has none; with stars, those of several."""
@@ -71,6 +73,8 @@ def told_of_static(name: str, saved: str, here: str) -> str:
 
 def told_of_renames(missing: Named, left: Named, taken: Collection[str], has_rules: bool) -> str:
     """Tell of the rules that would give to names that are left those that are missing."""
+    if any(_OF_TORCH.search(name) for name in left) and not has_rules:
+        return " These are names of PyTorch's recurrent layers, which `from_torch` reads."
     pairs = _renames(missing, left, taken)
     pairs = pairs or _renames(_starred(missing), _starred(left), _starred(dict.fromkeys(taken)))
     if not pairs:

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import jax.tree_util as jtu
-from jax.sharding import NamedSharding, PartitionSpec, Sharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from ..paths._dotted import tree_paths
 from ..shared._shardings import is_plan, put
@@ -13,12 +13,19 @@ from ._named import unstacked
 
 
 def with_own(sharding: Any, like: Any) -> Any:
-    """What was asked for; if nothing was, the shardings of arrays that lie on several processes."""
+    """What was asked for; if nothing was, the shardings that arrays have over several devices."""
     if sharding is not None:
         return sharding
     leaves, structure = jtu.tree_flatten(like)
-    own = [leaf.sharding if is_spread(leaf) else None for leaf in leaves]
+    own = [leaf.sharding if _is_laid_out(leaf) else None for leaf in leaves]
     return structure.unflatten(own) if any(own) else None
+
+
+def _is_laid_out(leaf: Any) -> bool:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return isinstance(leaf.sharding, NamedSharding) and isinstance(leaf.sharding.mesh, Mesh)
+    is_array = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
+    return is_array and (is_spread(leaf) or isinstance(leaf.sharding, NamedSharding))
 
 
 def each_sharding(sharding: Any, like: Any, caller: str = "load") -> list[Any]:

@@ -14,6 +14,7 @@ from ._fits import (
     Unfit,
     check_dtype,
     check_fits_sharding,
+    check_holds,
     check_is_array,
     check_is_of_jax,
     check_keys,
@@ -153,6 +154,7 @@ class Source:
         dtype = self.dtype if is_told else dtype
         check_dtype(array.dtype, dtype, may_cast=is_told or self.may_cast)
         if array.dtype != dtype.newbyteorder("="):
+            check_holds(array, dtype)
             self.cast.append(name)
         placed = _placed(array, dtype, like, sharding)
         is_on_host = isinstance(placed, np.ndarray) and not isinstance(like, np.ndarray)

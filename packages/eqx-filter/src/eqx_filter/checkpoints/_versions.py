@@ -9,10 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import numpy as np
 
 from ..migrations._entries import VERSION, Entries, Entry
+from ..migrations._moving import Default
 from ..migrations._rule import Log, Place, Rule, is_version
 from ..migrations._running import applied, checked
+from ..migrations._shaping import Convert
 from ..paths._nodes import Node
 
 _ATTRIBUTE = "__migrations__"
@@ -93,7 +96,8 @@ class _Upgrade(NamedTuple):
         news: dict[str, Entries] = {}
         for path, it in inner.items():
             old, own = groups.get(path, {}), likes.get(path, {})
-            new = self.below(it, _upgraded(old, self.nodes[it], self.file, own, self.log), own)
+            upgraded = _upgraded(old, self.nodes[it], self.file, own, self.log, self._is_state(it))
+            new = self.below(it, upgraded, own)
             if new is not old:
                 news[path] = new
         if not news:
@@ -102,6 +106,12 @@ class _Upgrade(NamedTuple):
         for new in news.values():
             found |= new
         return found
+
+    def _is_state(self, place: int) -> bool:
+        """Whether a node is below an optimizer, whose moments are in nodes of the model's kinds."""
+        while place >= 0 and not hasattr(type(self.nodes[place].value), "__follows_parameters__"):
+            place = self.nodes[place].parent
+        return place >= 0
 
 
 _Values = TypeVar("_Values")
@@ -124,9 +134,12 @@ def _grouped(
 
 
 def _upgraded(
-    entries: Entries, node: Node, file: Any, like: Mapping[str, Any], log: Log
+    entries: Entries, node: Node, file: Any, like: Mapping[str, Any], log: Log, is_state: bool
 ) -> Entries:
-    """What names below a node stand for after its own steps."""
+    """What names below a node stand for after its own steps.
+
+    In a state of an optimizer, what a step gives values to begins anew, as in `like`.
+    """
     cls = type(node.value)
     steps, found = _steps(cls), entries.get(_below(node.path, VERSION))
     version = found.value if found else 0
@@ -150,7 +163,22 @@ def _upgraded(
         change = f"{number} to {number + 1}"
         told = f"`{file}`, for {where}, a `{cls.__qualname__}`, from version {change},"
         inner = applied(rules, inner, Place(told, own, log), f"{cls.__qualname__} {change}")
+        if is_state:
+            inner = {name: _anew(it, rules) for name, it in inner.items()}
     return {f"{start}{name}": it for name, it in inner.items()}
+
+
+def _anew(entry: Entry, rules: Sequence[Rule]) -> Entry:
+    """The entry, or the first value of one that a rule gave a value to."""
+    giving = [it for it in rules if isinstance(it, (Default, Convert))]
+    given = next((it for it in entry.rules if any(it is rule for rule in giving)), None)
+    return entry if given is None else Entry("default", _first_value, rules=(given,))
+
+
+def _first_value(leaf: Any) -> Any:
+    """A leaf of a state that was made, or zeros, with which moments begin."""
+    is_struct = isinstance(leaf, jax.ShapeDtypeStruct)
+    return np.zeros(leaf.shape, leaf.dtype) if is_struct else leaf
 
 
 def _below(path: str, part: str) -> str:

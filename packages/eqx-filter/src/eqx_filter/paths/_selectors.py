@@ -216,7 +216,8 @@ class _ByPath(Selector):
             return f"{_selects_nothing(self, nodes)} Indices count from 0, not from the end."
         if not near:
             return super()._told_nothing(nodes)
-        return f"{_selects_nothing(self, nodes)} {_listed('The nearest paths are', near)}"
+        told = f"{_selects_nothing(self, nodes)} {_listed('The nearest paths are', near)}"
+        return told + _told_of_stack(wanted, nodes)
 
 
 _by_path = functools.lru_cache(maxsize=1024)(_ByPath)
@@ -385,6 +386,21 @@ def _takes_two(function: Callable[..., Any]) -> bool:
 
 def _selects_nothing(selector: Selector, nodes: Sequence[Node]) -> str:
     return f"`{selector!r}` selects nothing in the `{type(nodes[0].value).__name__}`."
+
+
+def _told_of_stack(wanted: str, nodes: Sequence[Node]) -> str:
+    """What is said where a path names one of the layers that a node keeps as one."""
+    for node in nodes:
+        start = f"{node.path}." if node.path else ""
+        rest = wanted.removeprefix(start)
+        is_below = wanted.startswith(start) and rest.split(".")[0].isdigit()
+        if is_below and hasattr(type(node.value), "__unstacked__"):
+            return (
+                f" The layers of a `{type(node.value).__name__}` are one node, which is selected "
+                "as a whole; a function that indexes it, as `lambda tree: tree.layers[3]`, is what "
+                "`tree_at` takes for one of them."
+            )
+    return ""
 
 
 def _listed(words: str, names: Sequence[str], most: int = _MOST_TOLD) -> str:

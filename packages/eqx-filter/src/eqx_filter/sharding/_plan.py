@@ -12,6 +12,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from ..paths import by
 from ..paths._nodes import nodes_of
 from ..paths._selectors import mask_of_leaves
+from ..shared._describe import describe_value
 from ..shared._shardings import lay_out
 from ..tracing import filter_eval_shape
 from ._batches import is_whole, rows_of, share_count
@@ -51,7 +52,7 @@ class ShardingPlan:
         **Arguments:**
 
         - `rules`: a dict from selector to spec, or a sequence of pairs of them and of others, in
-            order.
+            order; or one rule.
         - `mesh`: a `jax.sharding.Mesh`, whose axes may be `Auto` or `Explicit`, or an
             `AbstractMesh`, for a plan that is read and not run.
         - `default`: the spec of arrays that no rule decides; None for a copy on each device.
@@ -149,6 +150,7 @@ class ShardingPlan:
         if not (is_call and type(tree) is tuple and tree):
             return self._shardings(tree, None)
         model, rest = tree[0], places_of(tree[1:])
+        _refuse_scalars(model)
         specs = self._following(rest, model, None)
         others = [None if it is None else NamedSharding(self.mesh, it) for it in specs]
         return [*self._shardings(model, None), *others]
@@ -168,8 +170,10 @@ class ShardingPlan:
     def shard(self, tree: _Tree, *, of: Any = None) -> _Tree:
         """Lay a model out, or with `of` what belongs to one: in a compiled function, or outside.
 
-        **Raises:** as `shardings`.
+        **Raises:** as `shardings`, and `ValueError` for arrays and an `AbstractMesh`.
         """
+        if not any(isinstance(it, jax.core.Tracer) for it in jtu.tree_leaves(tree)):
+            _refuse_abstract("shard", self.mesh)
         return lay_out("tree", tree, self.shardings(tree, of=of))
 
     def init(self, make: Callable[..., _Tree], *args: Any, **kwargs: Any) -> _Tree:
@@ -181,6 +185,7 @@ class ShardingPlan:
 
         **Raises:** as `specs`, and what `make` raises.
         """
+        _refuse_abstract("init", self.mesh)
         shardings = self.shardings(filter_eval_shape(make, *args, **kwargs))
         return made(make, args, kwargs, shardings)
 
@@ -211,14 +216,16 @@ class ShardingPlan:
         has_all = jax.process_count() == 1
 
         def split(place: Place | None, x: Any) -> Any:
-            if place is None:
+            if place is None or not place.shape:
                 return x
+            place = place._replace(path=place.path or "the batch")
             whole = list(place.shape)
             if len(whole) > axis and not (has_all or is_whole(x)):
                 whole[axis] *= share_count(rows)
             check_spec(place._replace(shape=tuple(whole)), spec, dict(self.mesh.shape), None)
             if isinstance(x, jax.ShapeDtypeStruct):
                 return _struct(x, sharding)
+            _refuse_abstract("batch", self.mesh)
             if isinstance(x, jax.Array) and (has_all or is_whole(x)):
                 return jax.device_put(x, sharding)
             return jax.make_array_from_process_local_data(sharding, x, tuple(whole))
@@ -293,13 +300,36 @@ def _struct(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
+def _refuse_scalars(model: Any) -> None:
+    """Refuse what has nothing to be split, such as a loss, in the place of a model."""
+    places = [place for place in places_of(model) if place is not None]
+    if places and not any(place.shape for place in places):
+        message = (
+            "A plan in the place of `in_shardings` or `out_shardings` is for the first argument or "
+            f"result, and for what belongs to it; that is {describe_value(model)} here, without an "
+            "array that could be split. Let the model come first, or say what the plan is for, as "
+            "in `out_shardings=(None, plan, None)`."
+        )
+        raise ValueError(message)
+
+
+def _refuse_abstract(caller: str, mesh: Any) -> None:
+    if isinstance(mesh, AbstractMesh):
+        message = (
+            f"`{caller}` of a plan puts arrays on devices, and its mesh is an `AbstractMesh`, "
+            "which has none. Make the plan with a `jax.sharding.Mesh`, as `jax.make_mesh` gives it."
+        )
+        raise ValueError(message)
+
+
 def _checked(rules: Any, axes: tuple[str, ...]) -> tuple[Any, ...]:
     """The rules, pairs and others.
 
     **Raises:** `TypeError`, naming one that is none; `ValueError` for an axis that is none.
     """
     found = []
-    for rule in rules.items() if isinstance(rules, Mapping) else rules:
+    given = (rules,) if isinstance(rules, ShardingRule) else rules
+    for rule in given.items() if isinstance(given, Mapping) else given:
         is_pair = isinstance(rule, (tuple, list)) and len(rule) == 2
         if not (isinstance(rule, ShardingRule) or (is_pair and _is_spec(rule[1]))):
             message = (

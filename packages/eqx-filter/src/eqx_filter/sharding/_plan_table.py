@@ -14,6 +14,7 @@ from ._places import Place, axes_of, entries_of
 _HEADER = ("path", "shape", "spec", "on one device", "bytes", "")
 _LEFT = {"path", "shape", "spec", "on one device", ""}
 _SHRINKS = {"path": 16}
+_NOTHING = "Nothing is split: no rule splits an array of these sizes (`fsdp` has a `min_size`)."
 _LARGE = 2**20
 """Bytes from which on a copy on each device is told of."""
 
@@ -62,7 +63,9 @@ class PlanTable:
             f"{scaled(self.per_device, 'B')} on each of {self.devices} devices, "
             f"{scaled(self.total, 'B')} in all arrays"
         )
-        return "\n".join([line(_HEADER), rule, *map(line, cells), rule, total])
+        is_split = any(row.shape != row.local_shape for row in self.rows)
+        note = [] if is_split or self.devices == 1 else [_NOTHING]
+        return "\n".join([line(_HEADER), rule, *map(line, cells), rule, total, *note])
 
     __repr__ = __str__
 

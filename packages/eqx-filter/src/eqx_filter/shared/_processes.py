@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from ._jax import set_mesh, wait_at_barrier
+from ._shardings import is_plan
 
 LONGEST = 300
 """Seconds that a process waits for the others to come, as long as JAX waits for them to begin."""
@@ -35,6 +36,8 @@ def devices_of(leaves: Iterable[Any]) -> Devices:
             found |= _of_sharding(leaf)
         elif isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer):
             found |= _of_sharding(leaf.sharding)
+        elif is_plan(leaf) and isinstance(leaf.mesh, Mesh):
+            found |= _of_sharding(NamedSharding(leaf.mesh, PartitionSpec()))
     return tuple(found[index] for index in sorted(found))
 
 

@@ -63,6 +63,9 @@ class Optimizer(Module):
     tx: Any = field(static=True)
     trained: "Trained" = field(static=True)
 
+    __follows_parameters__ = True
+    """Whether what is below has the classes of a model, and other numbers than parameters."""
+
     def __init__(self, tx: Any, model: Any, *, wrt: Where | None = None) -> None:
         """Make the first state.
 

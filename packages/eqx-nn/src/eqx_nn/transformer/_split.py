@@ -13,11 +13,18 @@ from eqx_filter.sharding import ShardingRule
 from .._embedding import Embedding
 from .._linear import Linear
 from .._mlp import MLP
+from .._weight import Weight
 from ..attention import MultiheadAttention
 from ._gated import GatedMLP
 
 _SPLITS = {"outputs": {"weight": -2, "bias": -1}, "inputs": {"weight": -1}}
 """By what a `Linear` is split, and by its field, the axis of an array that is."""
+
+_WEIGHTS = {
+    "outputs": {"base": -2, "values": -2, "scale": -1, "b": -2},
+    "inputs": {"base": -1, "values": -1, "a": -1},
+}
+"""The same for the parts of a weight that is adapted or quantised."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,15 +51,16 @@ class TensorParallel(ShardingRule):
 
     def _axis_of(self, place: Any, count: int) -> int | None:
         """Which axis of an array is split, counted from the last; None for none."""
-        if not place.above:
+        known = [i for i, (_, it) in enumerate(place.above) if isinstance(it, (Embedding, Linear))]
+        if not known:
             return None
-        path, layer = place.above[-1]
-        name = place.path.removeprefix(f"{path}.") if path else place.path
-        if isinstance(layer, Embedding) and name == "weight":
-            return -2
-        if not isinstance(layer, Linear):
-            return None
-        return _SPLITS.get(_split_by(path, place.above[:-1], count), {}).get(name)
+        (path, layer), above = place.above[known[-1]], place.above[: known[-1]]
+        field, *parts = place.path.removeprefix(f"{path}." if path else "").split(".")
+        by = "outputs" if isinstance(layer, Embedding) else _split_by(path, above, count)
+        if not parts:
+            return _SPLITS.get(by, {}).get(field)
+        is_weight = field == "weight" and isinstance(getattr(layer, field), Weight)
+        return _WEIGHTS.get(by, {}).get(parts[-1]) if is_weight else None
 
 
 def _split_by(path: str, above: tuple[tuple[str, Any], ...], count: int) -> str:

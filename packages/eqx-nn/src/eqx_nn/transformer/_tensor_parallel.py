@@ -19,6 +19,8 @@ def tensor_parallel(axis: str = "model") -> Any:
         by inputs.
     - any other `Linear` by outputs; an `Embedding` by its rows, the vocabulary.
 
+    A weight that is adapted by `lora` or quantised is split as the array that it stands for.
+
     **Arguments:** `axis`, of the mesh.
 
     **Returns:** a rule of `ShardingPlan`. It adds to what the rules before it say, and is best
