@@ -225,6 +225,11 @@ class TestGiven:
         ):
             exported(value)
 
+    def test_a_list_of_numbers_is_no_array(self):
+        told = r"`args\[0\]` is an array in the program, of shape \(3,\).* Pass an array"
+        with pytest.raises(TypeError, match=told):
+            export(lambda x: x, "f32[3]")([1.0, 2.0, 3.0])
+
     def test_self_is_the_name_of_no_argument(self):
         exported = export(lambda x: x, X)
         with pytest.raises(TypeError, match=r"`kwargs\['self'\]` is 1, .* exported without"):

@@ -45,6 +45,7 @@ class Given:
                 _check_fixed(leaf, found.get(place, _NONE).value)
         for place, leaf in pairs:
             if place not in self.leaves and not is_spec(leaf.value):
+                self._refuse_parts(place)
                 message = (
                     f"`{leaf.name}` is {leaf.value!r}, and the program was exported without it. "
                     "Leave it out, or export the function with it."
@@ -58,6 +59,16 @@ class Given:
             return bool(jtu.tree_structure((args, kwargs)) == self.structure)
         except Exception:  # what the nodes hold, beside their children, cannot be compared
             return False
+
+    def _refuse_parts(self, place: str) -> None:
+        """Refuse what is in the place of an array and is none, such as a list of numbers."""
+        for above, leaf in self.leaves.items():
+            if is_spec(leaf.value) and place.startswith(f"{above}["):
+                message = (
+                    f"`{leaf.name}` is an array in the program, of shape {leaf.value.shape}; got "
+                    "several leaves in its place. Pass an array, as `jax.numpy.asarray` makes it."
+                )
+                raise TypeError(message)
 
     def _check_static(self, texts: Mapping[str, str]) -> None:
         for path, text in texts.items():
