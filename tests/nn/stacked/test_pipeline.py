@@ -241,6 +241,54 @@ class TestValuesAndGradients:
             found.astype(float), jax.vmap(blocks)(x).astype(float), rtol=0.1, atol=0.05
         )
 
+    def test_what_a_device_computes_while_it_waits_leaves_no_trace_in_gradients(self):
+        """Later layers overflow for what the first one is given, and not for what they are."""
+
+        class Grows(Module):
+            rate: jax.Array
+
+            def __call__(self, x):
+                return jnp.exp(self.rate * x)
+
+        blocks = Stacked.of([Grows(jnp.asarray(it)) for it in (0.001, 0.5, 0.5, 0.5)])
+        x, stages = jnp.full((4, 1), 300.0), mesh(stage=4)
+
+        def through(blocks, x):
+            return pipeline(blocks, stages, micro_batches=2)(x)
+
+        found = value_and_gradient(through, blocks, x)
+        close(found, value_and_gradient(lambda blocks, x: jax.vmap(blocks)(x), blocks, x))
+
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+    def test_few_bits_beside_another_axis(self, dtype):
+        blocks = Stacked(lambda key: Linear(4, 4, dtype=dtype, key=key), 2, key=KEY)
+        split = mesh(data=2, stage=2)
+
+        def through(blocks, x):
+            return pipeline(blocks, split, micro_batches=2)(x)
+
+        y, gradient = value_and_gradient(through, blocks, X[:, 0].astype(dtype))
+        assert {it.dtype for it in jax.tree.leaves((y, gradient)) if is_array(it)} == {
+            jnp.dtype(dtype)
+        }
+
+    def test_bools_stay_bools(self):
+        class Masked(Module):
+            weight: jax.Array
+
+            def __call__(self, both):
+                return both[0] * self.weight, both[1]
+
+        blocks = Stacked.of([Masked(jnp.ones(()))] * 2)
+        mask = jnp.arange(8) > 3
+        found = pipeline(blocks, mesh(stage=2), micro_batches=2)((jnp.ones(8), mask))[1]
+        assert found.dtype == bool
+        assert found.tolist() == mask.tolist()
+
+    def test_without_elements(self):
+        blocks = Stacked(lambda key: Linear(0, 0, key=key), 2, key=KEY)
+        assert pipeline(blocks, mesh(stage=2), micro_batches=2)(jnp.ones((8, 0))).shape == (8, 0)
+
 
 class TestProgram:
     def text(self, batch_axes=()):
@@ -316,6 +364,15 @@ class TestRule:
 
 
 class TestRefusals:
+    def test_a_call_of_its_own(self):
+        class Doubled(Stacked):
+            def __call__(self, x):
+                return 2 * super().__call__(x)
+
+        told = "not the `__call__` that `Doubled` has of its own. Call that around `pipeline`"
+        with pytest.raises(TypeError, match=told):
+            pipeline(Doubled(Perceptron, 4, key=KEY), mesh(stage=2), micro_batches=1)
+
     def refused(self, told, error=ValueError, *, call=lambda piped: piped(X[:, 0]), **options):
         arguments = {"blocks": Stacked(Scaled, 4, key=KEY), "mesh": mesh(stage=2, data=2)}
         arguments |= {"micro_batches": 2, **options}

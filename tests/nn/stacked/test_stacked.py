@@ -1,11 +1,13 @@
 """Equal blocks as one: the results of a tuple of them, in the time of one to compile."""
 
+import dataclasses
 import pickle
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -454,3 +456,67 @@ def test_a_sharding_that_does_not_divide_its_arrays_is_refused_by_path(tmp_path,
     eqxf.save(tmp_path / "x", linears)
     with pytest.raises(RuntimeError, match=told.replace(".", r"\.")):
         eqxf.load(tmp_path / "x", linears, sharding=NamedSharding(mesh, spec))
+
+
+class TestFiles:
+    def test_an_ensemble_is_saved_as_it_is(self, tmp_path):
+        """The first axis of its arrays is not that of layers."""
+        make = eqxf.filter_vmap(lambda key: nn.Stacked(Block, 2, key=key))
+        for members in (2, 3):
+            several = make(jax.random.split(KEY, members))
+            eqxf.save(tmp_path / "it", several)
+            assert eqxf.tree_equal(eqxf.load(tmp_path / "it", several), several)
+
+    def test_a_state_of_an_optimizer_with_axes_of_its_own(self, tmp_path):
+        stacked = nn.Stacked(lambda key: nn.Linear(2, 2, key=key), 3, key=KEY)
+        for tx in (optax.lbfgs(memory_size=5), optax.sm3(1e-2), optax.adafactor(1e-2)):
+            state = tx.init(eqxf.filter(stacked, eqxf.is_array))
+            eqxf.save(tmp_path / "it", state)
+            assert eqxf.tree_equal(eqxf.load(tmp_path / "it", state), state)
+
+    def test_a_number_for_each_array(self, tmp_path):
+        stacked = nn.Stacked(lambda key: nn.Linear(2, 2, key=key), 3, key=KEY)
+        norms = jax.tree.map(jnp.linalg.norm, eqxf.filter(stacked, eqxf.is_array))
+        eqxf.save(tmp_path / "it", norms)
+        assert eqxf.tree_equal(eqxf.load(tmp_path / "it", norms), norms)
+        assert eqxf.summary(norms).parameters == 2
+
+    @pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
+    @pytest.mark.skipif(not hasattr(jax, "set_mesh"), reason="this JAX lays out less by itself")
+    def test_layers_that_explicit_axes_split(self, tmp_path):
+        mesh = jax.make_mesh((4,), ("stage",), axis_types=(jax.sharding.AxisType.Explicit,))
+        plan = eqxf.ShardingPlan([eqxf.pipeline_parallel("stage")], mesh)
+        stacked = nn.Stacked(lambda key: nn.Linear(2, 2, key=key), 4, key=KEY)
+        split = plan.shard(stacked)
+        eqxf.save(tmp_path / "it", split)
+        found = eqxf.load(tmp_path / "it", split)
+        assert found.block.weight.sharding == split.block.weight.sharding
+        assert eqxf.tree_equal(jax.device_get(found), jax.device_get(stacked))
+        for index in (2, slice(1, 3)):
+            assert eqxf.tree_equal(jax.device_get(split[index]), jax.device_get(stacked[index]))
+
+
+def test_complex_numbers_have_gradients():
+    stacked = nn.Stacked(lambda key: nn.Linear(2, 2, dtype="complex64", key=key), 3, key=KEY)
+    x = jnp.ones(2, jnp.complex64)
+    loss = eqxf.filter_grad(lambda blocks: jnp.sum(jnp.abs(call(blocks))))
+
+    def call(blocks):
+        return blocks(x) if isinstance(blocks, nn.Stacked) else in_turn(blocks, x)[-1]
+
+    close(tuple(loss(stacked)), loss(tuple(stacked)))
+
+
+@pytest.mark.parametrize("remat", [2, "dots"])
+def test_without_elements(remat):
+    stacked = nn.Stacked(lambda key: nn.Linear(0, 0, key=key), 5, remat=remat, key=KEY)
+    assert stacked(jnp.ones(0), collect=True)[1].shape == (5, 0)
+
+
+def test_nan_is_equal_to_nan():
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass
+    class Limited:
+        limit: float
+
+    nn.Stacked.of([Limited(float("nan"))] * 2)

@@ -251,6 +251,56 @@ def test_stacked_blocks_have_the_names_of_a_list():
     assert tree_equal(found["layers"], stacked)
 
 
+ENSEMBLES = {
+    "LayerNorm": lambda key: nn.LayerNorm(3, weight_init=jax.nn.initializers.normal(), key=key),
+    "Conv1d": lambda key: nn.Conv1d(2, 4, 3, groups=2, key=key),
+    "LSTMCell": lambda key: nn.LSTMCell(2, 3, key=key),
+    "Linear": lambda key: nn.Linear(2, 3, key=key),
+}
+
+
+@pytest.mark.parametrize("name", ENSEMBLES)
+def test_ensembles_keep_their_shapes(name):
+    several = filter_vmap(ENSEMBLES[name])(jax.random.split(KEY, 3))
+    found, _ = from_torch(several, to_torch(several))
+    assert tree_equal(found, several)
+
+
+def test_the_bias_of_an_ensemble_is_a_vector_of_each():
+    several = filter_vmap(ENSEMBLES["Conv1d"])(jax.random.split(KEY, 3))
+    assert to_torch(several)["bias"].shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda key: nn.MLP(2, 2, 4, 3, scan=True, key=key),
+        lambda key: nn.Stacked(lambda key: nn.Linear(2, 2, key=key), 2, key=key),
+    ],
+)
+def test_layers_of_an_ensemble_that_are_kept_as_one_are_refused(make):
+    several = filter_vmap(make)(jax.random.split(KEY, 3))
+    with pytest.raises(ValueError, match="it is of several models, and a state dict is of one"):
+        to_torch(several)
+
+
+def test_names_that_are_equal_are_refused():
+    with pytest.raises(ValueError, match=r"Two arrays of a `dict` have the name `a\.b`"):
+        to_torch({"a.b": jnp.ones(2), "a": {"b": jnp.zeros(2)}})
+
+
+def test_a_name_ends_in_a_layer_only_in_cells():
+    model = {"w": jnp.zeros(2)}
+    found, report = from_torch(model, {"w": np.ones(2), "w_l0": np.full(2, 2.0)}, strict=False)
+    assert (found["w"].tolist(), report.unexpected) == ([1, 1], ("w_l0",))
+
+
+@pytest.mark.parametrize("value", [300, -129, 1.5])
+def test_integers_that_would_become_others_are_refused(value):
+    with pytest.raises(ValueError, match="`n` has numbers that `int8`, of the model, does not"):
+        from_torch({"n": jnp.zeros(1, jnp.int8)}, {"n": np.array([value])})
+
+
 class TestRules:
     RULES = (
         rename("transformer.h.*", "blocks.*"),

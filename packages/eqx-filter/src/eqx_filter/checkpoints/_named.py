@@ -1,7 +1,8 @@
 """What is saved of a PyTree by names: arrays, numbers, and texts of what is no array.
 
 A leaf's name is its path with dots. A node that has `__unstacked__` is saved as what that gives, so
-that layers which are kept as one have the names of a tuple of layers.
+that layers which are kept as one have the names of a tuple of layers; but as it is, where its
+arrays have another axis in front than that of layers.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ import numpy as np
 
 from ..paths._dotted import tree_paths
 from ..paths._nodes import Node, nodes_of
+from ..shared._stacks import is_stack
 from ._container import METADATA, NAMES
 from ._errors import LeafError, not_saved
 from ._host import NUMBERS, is_key, is_lent, is_spread, on_host
@@ -204,27 +206,23 @@ def unstacked(tree: Any) -> Any:
     """The tree with what `__unstacked__` gives in the place of nodes that have it."""
 
     def taken_apart(node: Any) -> Any:
-        return unstacked(node.__unstacked__()) if _is_stack(node) else node
+        return unstacked(node.__unstacked__()) if is_stack(node) else node
 
-    return jtu.tree_map(taken_apart, tree, is_leaf=_is_stack)
+    return jtu.tree_map(taken_apart, tree, is_leaf=is_stack)
 
 
 def restacked(like: Any, tree: Any) -> Any:
     """The tree of the structure of `like`, of one with that of `unstacked(like)`."""
     if jtu.tree_structure(like) == jtu.tree_structure(tree):  # there are no stacks
         return tree
-    stacks, structure = jtu.tree_flatten(like, is_leaf=_is_stack)
+    stacks, structure = jtu.tree_flatten(like, is_leaf=is_stack)
     parts = structure.flatten_up_to(tree)
     pairs = zip(stacks, parts, strict=True)
     return structure.unflatten(
-        [_restacked(one, part) if _is_stack(one) else part for one, part in pairs]
+        [_restacked(one, part) if is_stack(one) else part for one, part in pairs]
     )
 
 
 def _restacked(stack: Any, parts: Any) -> Any:
     layers = [restacked(*pair) for pair in zip(stack.__unstacked__(), parts, strict=True)]
     return stack.__restacked__(tuple(layers))
-
-
-def _is_stack(node: Any) -> bool:
-    return hasattr(type(node), "__unstacked__")

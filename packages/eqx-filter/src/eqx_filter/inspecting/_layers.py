@@ -4,23 +4,27 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from ..paths._nodes import Node
+from ..shared._stacks import is_stack
 from ._rows import Row
 
 
 def layer_by_layer(
     rows: Sequence[Row], nodes: Sequence[Node], row_at: Mapping[int, int]
 ) -> list[Row]:
-    """Repeat what is below each node that has `__unstacked__` for each of its `len` layers.
+    """Repeat what is below each stack of layers for each of them.
 
     The arrays there have an axis of layers in front, so each layer has an equal part of what is
     counted; and its path is the one by which `save` names it, as `layers.3.weight`.
     """
     rows = list(rows)
-    stacks = [
-        (row_at[i], len(node.value))
-        for i, node in enumerate(nodes)
-        if i in row_at and hasattr(type(node.value), "__unstacked__")
-    ]
+    stacks: list[tuple[int, int]] = []
+    axes: list[int] = []  # of each node, how many stacks it is below
+    for i, node in enumerate(nodes):
+        above = node.parent
+        axis = axes[above] + hasattr(type(nodes[above].value), "__unstacked__") if i else 0
+        axes.append(axis)
+        if i in row_at and is_stack(node.value, axis):
+            stacks.append((row_at[i], len(node.value)))
     for place, number in reversed(stacks):  # those within others first
         stack, end = rows[place], place + 1
         while end < len(rows) and rows[end].depth > stack.depth:

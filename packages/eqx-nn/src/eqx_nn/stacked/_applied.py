@@ -101,7 +101,7 @@ def applied(
 ) -> tuple[Any, Any, Any, Any]:
     """The last output, those of all layers if they are collected, the new states and caches."""
     carry = x, None if call.until is None else jnp.asarray(False)
-    if remat == "none":
+    if remat == "none" or (remat == "dots" and _has_complex(x, rows.block)):
         (x, _), ys = filter_scan(call.unless_done, carry, rows, depth, unroll=unroll)
         return x, *ys
     policy = _keeps_products if remat == "dots" else None
@@ -111,6 +111,12 @@ def applied(
         (x, _), ys = filter_scan(step, carry, rows, depth, unroll=unroll)
         return x, *ys
     return _in_groups(call, carry, rows, min(remat, depth), depth)
+
+
+def _has_complex(*trees: Any) -> bool:
+    """Whether there are complex arrays, of which JAX keeps nothing by a policy."""
+    leaves = filter(is_array, jax.tree.leaves(trees))
+    return any(jnp.issubdtype(leaf.dtype, jnp.complexfloating) for leaf in leaves)
 
 
 def _keeps_products(primitive: Any, *args: Any, **params: Any) -> Any:
@@ -137,10 +143,15 @@ def _in_groups(call: Call, carry: Any, rows: Row, size: int, depth: int) -> tupl
 
 def _grouped(rows: Row, some: slice, size: int) -> Row:
     def split(leaf: Any) -> Any:
-        return jnp.reshape(leaf[some], (-1, size, *leaf.shape[1:])) if is_array(leaf) else leaf
+        if not is_array(leaf):
+            return leaf
+        count = len(range(*some.indices(leaf.shape[0]))) // size
+        return jnp.reshape(leaf[some], (count, size, *leaf.shape[1:]))
 
     return jax.tree.map(split, rows)
 
 
 def _ungrouped(leaf: Any) -> Any:
-    return jnp.reshape(leaf, (-1, *leaf.shape[2:])) if is_array(leaf) else leaf
+    if not is_array(leaf):
+        return leaf
+    return jnp.reshape(leaf, (leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]))

@@ -60,7 +60,7 @@ class Pipeline(Module):
         """
         from eqx_filter import filter_shard_map
 
-        from ._schedule import Schedule, joined, parted
+        from ._schedule import Schedule, joined, parted, widened
 
         each, own = dict(each or {}), dict(per_example or {})
         _refuse(args, {**kwargs, **own})
@@ -78,7 +78,8 @@ class Pipeline(Module):
             out_specs=over_batch,
             axis_names={self.axis, *self.batch_axes},
         )
-        return jax.tree.map(joined, run((self.blocks.block, each), parts, (args, kwargs)))
+        parts, others = widened((parts, (args, kwargs)))
+        return jax.tree.map(joined, run((self.blocks.block, each), parts, others))
 
     def _alike(self, x: Any, batch: Any) -> Any:
         """Where axes are explicit, let all that belongs to examples be split as they are."""
@@ -161,6 +162,12 @@ def pipeline(
         message = (
             f"`pipeline` splits the layers of a `Stacked`; got a `{type(blocks).__name__}`. "
             "`Stacked.of` makes one of a sequence of equal blocks."
+        )
+        raise TypeError(message)
+    if type(blocks).__call__ is not Stacked.__call__:
+        message = (
+            f"`pipeline` calls the layers of a `Stacked`, and not the `__call__` that "
+            f"`{type(blocks).__name__}` has of its own. Call that around `pipeline`."
         )
         raise TypeError(message)
     if not isinstance(mesh, (Mesh, AbstractMesh)):

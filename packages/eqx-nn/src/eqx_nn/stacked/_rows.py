@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from eqx_filter import is_array
 from eqx_pytree import Module
@@ -24,8 +25,21 @@ def _part(leaf: Any, index: Any) -> Any:
     if isinstance(leaf, jax.ShapeDtypeStruct):
         shape = jax.eval_shape(lambda x: x[index], leaf).shape
         return jax.ShapeDtypeStruct(shape, leaf.dtype)
+    if isinstance(leaf, jax.Array) and _is_split(leaf):
+        of_index = () if isinstance(index, (int, np.integer)) else (None,)
+        laid_out = jax.typeof(leaf).sharding
+        spec = PartitionSpec(*of_index, *laid_out.spec[1:])
+        return leaf.at[index].get(out_sharding=NamedSharding(laid_out.mesh, spec))
     is_row = hasattr(type(leaf), "__getitem__") and not isinstance(leaf, (str, bytes, np.generic))
     return leaf[index] if is_row else leaf  # `tree_at` hands out what is no array but has rows
+
+
+def _is_split(leaf: jax.Array) -> bool:
+    """Whether the axis of layers is split over explicit axes of a mesh, of which rows are told."""
+    if not hasattr(jax, "typeof"):
+        return False
+    sharding = getattr(jax.typeof(leaf), "sharding", None)
+    return bool(sharding is not None and sharding.spec and sharding.spec[0] is not None)
 
 
 def stack(layers: Sequence[Any]) -> Any:
@@ -94,5 +108,6 @@ def _within(one: Any, other: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _unequal(one: Any, other: Any, path: str) -> Iterator[tuple[str, str]]:
-    if one is not other and not bool(np.all(one == other)):
+    are_nan = one != one and other != other  # noqa: PLR0124 - NaN alone differs from itself
+    if one is not other and not are_nan and not bool(np.all(one == other)):
         yield path, f"{other!r} instead of {one!r}"

@@ -10,6 +10,7 @@ from jax import lax
 
 from eqx_filter import is_array
 from eqx_filter.primitives import vary_alike
+from eqx_pytree import Module, field
 
 from ._applied import Call, Row, applied
 
@@ -35,25 +36,32 @@ class Schedule(NamedTuple):
     def __call__(self, own: tuple[Any, Any], parts: Any, others: tuple[Any, Any]) -> Any:
         """What the last stage gives, `(examples, micro_batches, ...)`, on each of them."""
         stage = lax.axis_index(self.axis)
-        xs = jax.tree.map(lambda it: vary_alike(it, stage)[0], parts[0])
+        parts, others = narrowed(jax.tree.map(lambda it: _like(it, stage), (parts, others)))
+        xs = parts[0]
         block, each = jax.tree.map(lambda it: _like(it, xs), own)
-        parts = xs, *parts[1:]
         rows = Row(block, stage * self.layers + jnp.arange(self.layers), None, None, each)
         last = self.stages - 1
 
         def tick(before: Any, number: Any) -> tuple[Any, Any]:
             place = number - stage
             x, keys, named = jax.tree.map(lambda it: _at(it, place, self.micro_batches), parts)
-            waits = (place < 0) | (place >= self.micro_batches) | (stage == 0)
-            x = jax.tree.map(lambda one, other: jnp.where(waits, one, other), x, before)
-            y = self._layers(rows, x, keys, named, others)
+            is_there = (place >= 0) & (place < self.micro_batches)
+            begins = ~is_there | (stage == 0)
+            x = jax.tree.map(lambda one, other: jnp.where(begins, one, other), x, before)
+            given = jax.tree.map(lambda it: _if(is_there, it), (rows, x, named, others))
+            y = self._layers(*given[:2], keys, *given[2:])
             return self._sent(y), y
 
         first = jax.tree.map(lambda it: _at(it, 0, self.micro_batches), xs)
         ticks = jnp.arange(self.micro_batches + last)
         _, ys = lax.scan(tick, first, ticks)
-        ours = lambda it: lax.psum(jnp.where(stage == last, it[last:], 0), self.axis)  # noqa: E731
-        return jax.tree.map(lambda it: jnp.swapaxes(ours(it), 0, 1), ys)
+
+        def of_last(it: Any) -> Any:
+            mine = jnp.where(stage == last, it[last:], jnp.zeros((), it.dtype))
+            whole = lax.psum(mine.astype(_summed_in(it.dtype)), self.axis)
+            return jnp.swapaxes(whole.astype(it.dtype), 0, 1)
+
+        return jax.tree.map(of_last, ys)
 
     def _layers(self, rows: Row, x: Any, keys: Any, named: Any, others: Any) -> Any:
         """The layers of this stage, on each example of a micro-batch."""
@@ -71,17 +79,69 @@ class Schedule(NamedTuple):
         return lax.ppermute(y, self.axis, pairs) if pairs else y
 
 
+def _if(is_there: Any, x: Any) -> Any:
+    """The value, with a derivative of zero in a tick that is dropped, whatever that tick gives."""
+    is_smooth = is_array(x) and jnp.issubdtype(x.dtype, jnp.inexact)
+    return _kept(x, is_there) if is_smooth else x
+
+
+@jax.custom_jvp
+def _kept(x: Any, is_there: Any) -> Any:
+    return x
+
+
+@_kept.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    x, is_there = primals
+    return x, jnp.where(is_there, tangents[0], jnp.zeros((), tangents[0].dtype))
+
+
+def _summed_in(dtype: Any) -> Any:
+    """A dtype that XLA can sum on every device."""
+    return jnp.int32 if dtype == jnp.bool_ else jnp.float32 if _is_short(dtype) else dtype
+
+
+def _is_short(dtype: Any) -> bool:
+    return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
+
+
+class _Wide(Module):
+    """A short array as float32: so its gradients are summed over the stages."""
+
+    array: Any
+    dtype: Any = field(static=True)
+
+
+def widened(tree: Any) -> Any:
+    """What all stages are given, as it goes to them."""
+
+    def wide(it: Any) -> Any:
+        is_short = is_array(it) and _is_short(it.dtype)
+        return _Wide(it.astype(jnp.float32), it.dtype) if is_short else it
+
+    return jax.tree.map(wide, tree)
+
+
+def narrowed(tree: Any) -> Any:
+    """The way back from `widened`."""
+    is_wide = lambda it: isinstance(it, _Wide)  # noqa: E731
+    narrow = lambda it: it.array.astype(it.dtype) if is_wide(it) else it  # noqa: E731
+    return jax.tree.map(narrow, tree, is_leaf=is_wide)
+
+
 def parted(x: Any, count: int) -> Any:
     """The micro-batches of a batch: from `(batch, ...)` to `(examples, count, ...)`.
 
     The examples of each come from the whole batch, so that they lie where they lay before.
     """
-    return jnp.reshape(x, (-1, count, *x.shape[1:])) if is_array(x) else x
+    if not is_array(x):
+        return x
+    return jnp.reshape(x, (x.shape[0] // count, count, *x.shape[1:]))
 
 
 def joined(y: Any) -> Any:
     """The way back from `parted`."""
-    return jnp.reshape(y, (-1, *y.shape[2:]))
+    return jnp.reshape(y, (y.shape[0] * y.shape[1], *y.shape[2:]))
 
 
 def _at(x: Any, place: Any, count: int) -> Any:
@@ -90,5 +150,5 @@ def _at(x: Any, place: Any, count: int) -> Any:
 
 
 def _like(x: Any, xs: Any) -> Any:
-    """Let parameters differ as the batch does: gradients are then summed once, after all ticks."""
+    """Let an array differ as others do: its gradients are then summed once, after all ticks."""
     return vary_alike(x, *jax.tree.leaves(xs))[0] if is_array(x) else x

@@ -24,11 +24,12 @@ def rules_of(node: Any) -> Sequence[Rule]:
 
 
 def _of_conv(conv: Conv) -> list[Rule]:
-    """A bias is a vector."""
+    """A bias is a vector, for each member of an ensemble."""
     if conv.bias is None:
         return []
-    shape = np.shape(conv.bias)
-    return [convert("bias", lambda bias: bias.reshape(shape), np.ravel)]
+    shape, ones = np.shape(conv.bias), conv.num_spatial_dims
+    vectors = shape[: len(shape) - ones]
+    return [convert("bias", lambda bias: bias.reshape(shape), lambda it: it.reshape(vectors))]
 
 
 def _of_conv_transpose(conv: ConvTranspose) -> list[Rule]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eqx_filter import tree_at, tree_equal
+from eqx_filter import is_array, tree_at, tree_equal
 from eqx_filter.migrations import migrate, reverse
 
 from .._mlp import MLP
@@ -83,7 +83,21 @@ def _read_attention(
 
 
 def _write_stacked(stacked: Stacked, values: Values) -> Entries:
+    _refuse_ensemble(stacked, stacked.block, stacked.depth)
     return write(tuple(stacked), values)
+
+
+def _refuse_ensemble(node: Any, layers: Any, depth: int) -> None:
+    """Refuse layers that are kept as one, and are those of several models."""
+    found = (x.shape for x in jax.tree.leaves(layers) if is_array(x) or isinstance(x, np.ndarray))
+    shape = next((shape for shape in found if shape[:1] != (depth,)), None)
+    if shape is not None:
+        message = (
+            f"A `{type(node).__name__}` of {depth} layers has an array of shape {shape}: it is of "
+            "several models, and a state dict is of one. Take one of them, as "
+            "`jax.tree.map(lambda x: x[0] if is_array(x) else x, model)`."
+        )
+        raise ValueError(message)
 
 
 def _read_stacked(stacked: Stacked, entries: Entries, values: Values) -> Stacked:
@@ -94,6 +108,7 @@ def _unstacked(mlp: MLP) -> MLP:
     if not (mlp.scan and mlp.depth):
         return mlp
     first, stacked, last = mlp.layers
+    _refuse_ensemble(mlp, stacked, mlp.depth - 1)
     between = [jax.tree.map(lambda x, i=i: x[i], stacked) for i in range(mlp.depth - 1)]
     return tree_at(lambda it: it.layers, mlp, (first, *between, last))
 

@@ -43,14 +43,22 @@ def write_children(node: Any, values: Values, write: Write) -> Entries:
     entries: Entries = {}
     for name, child in _children(node)[0]:
         if child is not node:
-            entries.update(_named(name, write(child, values)))
+            news = _named(name, write(child, values))
+            twin = next((it for it in news if it in entries), None)
+            if twin is not None:
+                message = (
+                    f"Two arrays of a `{type(node).__name__}` have the name `{twin}` in a state "
+                    "dict, which holds one. Give the fields, keys or layers names that differ."
+                )
+                raise ValueError(message)
+            entries.update(news)
     return entries
 
 
 def read_children(node: Any, entries: Entries, values: Values, read: Read) -> Any:
     """The node with the entries of `write_children`."""
     if _is_parameter(node):
-        value = entries[""]
+        value = entries[""].reshape(node.shape)
         return value if isinstance(node, np.ndarray) else jnp.asarray(value)
     children, structure = _children(node)
     if any(child is node for _, child in children):

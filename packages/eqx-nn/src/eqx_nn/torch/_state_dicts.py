@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -156,8 +157,13 @@ def _put_together(like: Any, model: Any, values: dict[Any, Any]) -> Any:
 
 def _without_layer(name: str, expected: Mapping[str, Any]) -> str:
     """`torch.nn.GRU` and `LSTM` number their layers; a cell is the first."""
+    if name in expected or not _OF_CELL.search(name):
+        return name
     cell = name.removesuffix("_l0")
     return cell if cell in expected else name
+
+
+_OF_CELL = re.compile(r"(weight|bias)_[ih]h_l0$")
 
 
 def _as_numpy(name: str, value: Any) -> np.ndarray:
@@ -178,6 +184,8 @@ def _problem(value: np.ndarray, now: np.ndarray) -> str | None:
         return f"has shape {value.shape} where PyTorch has {now.shape} for this layer"
     if np.iscomplexobj(value) and not np.iscomplexobj(now):
         return "is complex where the model is real"
+    if now.dtype.kind in "iub" and not np.array_equal(value.astype(now.dtype), value):
+        return f"has numbers that `{now.dtype}`, of the model, does not hold"
     return None
 
 
