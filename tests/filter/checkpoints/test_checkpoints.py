@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eqx_filter import Checkpoints, filter_eval_shape, load, load_config, save, tree_equal
-from eqx_filter.checkpoints import _steps
+from eqx_filter.checkpoints import _checkpoints, _steps
 
 
 def state(number=0.0):
@@ -362,6 +362,22 @@ class TestSettings:
     def test_a_traced_metric(self, tmp_path):
         with pytest.raises(TypeError, match="Save outside of the jitted function"):
             jax.jit(lambda x: Checkpoints(tmp_path).save(1, 0, metrics={"loss": x}))(1.0)
+
+
+def test_a_step_that_is_taken_away_and_saved_again_while_it_is_read(tmp_path, monkeypatch):
+    """Where another process has the same steps, a file may be gone just when it is opened."""
+    ckpts, whole = Checkpoints(tmp_path), _checkpoints.load
+    ckpts.save(1, {"a": np.ones(2)})
+    missed = []
+
+    def misses_once(*args, **kwargs):
+        if not missed:
+            missed.append(True)
+            raise FileNotFoundError
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(_checkpoints, "load", misses_once)
+    assert ckpts.restore({"a": np.zeros(2)})[0]["a"].tolist() == [1, 1]
 
 
 TRAIN = """

@@ -159,6 +159,7 @@ class Checkpoints:
         devices = devices_of(jtu.tree_leaves((like, sharding)))
         if devices:
             return self._restore_together(like, step, sharding, devices)
+        tries = 100
         while True:
             found = self._asked(step)
             if found is None:
@@ -166,9 +167,9 @@ class Checkpoints:
             try:
                 return self._load(found, like, sharding), found
             except FileNotFoundError:
-                if self.path(found).exists():
+                tries -= 1  # another process rotated since the folder was looked at
+                if not tries:
                     raise
-                # Another process rotated since the folder was looked at.
 
     def steps(self) -> tuple[int, ...]:
         """Give the steps that are there, in order."""
