@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.test_util import check_grads
 
 from eqx_filter import filter_jit, tree_at
@@ -183,3 +184,17 @@ def test_another_number_of_channels_is_refused():
         GroupNorm(2, channelwise_affine=False)(jnp.ones(3))
     with pytest.raises(ValueError, match=r"got shape \(\)"):
         GroupNorm(2, 4)(1.0)
+
+
+@pytest.mark.skipif(not hasattr(jax, "set_mesh"), reason="this JAX lays out less by itself")
+@pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
+def test_groups_of_a_batch_that_explicit_axes_split():
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    layer = jax.vmap(GroupNorm(2, 6))
+    x = jax.random.normal(jax.random.key(0), (4, 6, 4))
+    with jax.set_mesh(mesh):
+        split = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
+        found = jax.jit(jax.grad(lambda x: jnp.sum(layer(x) ** 3)))(split)
+    expected = jax.grad(lambda x: jnp.sum(layer(x) ** 3))(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert found.sharding.spec[0] == "data"

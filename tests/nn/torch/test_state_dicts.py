@@ -350,6 +350,10 @@ class TestRules:
 
 
 class TestAbstractModels:
+    def test_have_nothing_to_give(self):
+        with pytest.raises(TypeError, match="`to_torch` takes a model with values"):
+            to_torch(filter_eval_shape(nn.Linear, 2, 3, key=KEY))
+
     """A model of `filter_eval_shape` becomes one of arrays."""
 
     @pytest.mark.parametrize(

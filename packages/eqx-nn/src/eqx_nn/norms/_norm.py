@@ -308,10 +308,12 @@ def normalised(
     """
     x = jnp.asarray(x)
     y = x.astype(at_least_float32(x.dtype))
+    apart = x.shape  # in two steps an axis is split or some are joined: meshes allow each of these
     if groups is not None and last:
         y = y.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     elif groups is not None:
-        y = y.reshape(groups, -1)
+        apart = (groups, x.shape[0] // groups, *x.shape[1:])
+        y = y.reshape(apart).reshape(groups, -1)
         channelwise = (-1, *[1] * (x.ndim - 1))
         weight, bias = (it if it is None else it.reshape(channelwise) for it in (weight, bias))
     if centred:
@@ -319,7 +321,7 @@ def normalised(
     square = jnp.real(y * jnp.conj(y))
     with jax.numpy_dtype_promotion("standard"):  # `y` may be complex, and weights narrower or wider
         y = y * lax.rsqrt(_mean(square, groups, last) + eps)
-        y = y.reshape(x.shape)
+        y = y.reshape(apart).reshape(x.shape)
         if weight is not None:
             y = y * weight
         if bias is not None:

@@ -116,9 +116,15 @@ def to_torch(model: Any, *, rules: Rule | Sequence[Rule] = ()) -> dict[str, np.n
     are copies.
 
     **Raises:** `ValueError` naming a rule that has no way back, or does not fit; `TypeError` naming
-    a weight that has an update by `lora`, or is quantised.
+    a weight that has an update by `lora`, or is quantised, and for a model without values.
     """
     _refuse_weights("to_torch", model)
+    if any(map(_is_abstract, jax.tree.leaves(model))):
+        message = (
+            "`to_torch` takes a model with values; this one has a `jax.ShapeDtypeStruct` in the "
+            "place of an array, as `filter_eval_shape` gives it."
+        )
+        raise TypeError(message)
     model_alone, values = _taken_apart(model)
     entries = migrate(write(model_alone, values), reverse(rules))
     return {name: np.array(value) for name, value in entries.items()}
@@ -168,7 +174,7 @@ _OF_CELL = re.compile(r"(weight|bias)_[ih]h_l0$")
 
 def _as_numpy(name: str, value: Any) -> np.ndarray:
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
+        value = value.detach().cpu().resolve_conj().resolve_neg()
         if str(value.dtype) == "torch.bfloat16":  # which NumPy does not have
             value = value.float()
     array = np.asarray(value)
