@@ -193,10 +193,12 @@ class Reader:
         it = self.header.tensors[name]
         size = it.stop - it.start
         memory = np.empty(size + ALIGNMENT, np.uint8)
-        first = -memory.ctypes.data % ALIGNMENT
+        first = -memory.__array_interface__["data"][0] % ALIGNMENT
         memory = memory[first : first + size]
         self.file.seek(self.header.offset + it.start)
-        fill(self.file, memoryview(memory))
+        done = self.file.readinto(memory)
+        if done < size:  # a system may read less than it is asked for
+            fill(self.file, memoryview(memory)[done:])
         return memory.view(it.dtype).reshape(it.shape)
 
     def view(self, name: str) -> np.ndarray:

@@ -72,7 +72,7 @@ def key_form(like: Any) -> tuple[str | None, tuple[int, ...]]:
 
 def check_dtype(found: Any, wanted: Any, *, may_cast: bool) -> None:
     """Refuse another dtype that is not to be cast, or that is complex for one that is real."""
-    if found == wanted.newbyteorder("="):
+    if found is wanted or found == wanted.newbyteorder("="):
         return
     is_complex = found.kind == "c" and wanted.kind != "c"
     if not may_cast:

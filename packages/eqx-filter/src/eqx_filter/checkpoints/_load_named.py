@@ -112,7 +112,7 @@ def load(
     rules = checked(migrations, "`migrations` of `load`")
     own, sharding = tree_paths(expanded), with_own(sharding, like)
     wanted = [True] * len(own) if where is None else jax.tree.leaves(tree_mask(expanded, where))
-    rows = zip(own.items(), wanted, shardings_of_rows(sharding, like), strict=True)
+    rows = zip(own.items(), wanted, shardings_of_rows(sharding, like, len(own)), strict=True)
     with opened(target) as reader:
         texts = texts_of(reader.path, reader.header)
         is_compared = where is None and bool(texts.static)

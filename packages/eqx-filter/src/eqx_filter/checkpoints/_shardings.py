@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.tree_util as jtu
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from ..paths._dotted import tree_paths
@@ -22,6 +23,8 @@ def with_own(sharding: Any, like: Any) -> Any:
 
 
 def _is_laid_out(leaf: Any) -> bool:
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return False
     if isinstance(leaf, jax.ShapeDtypeStruct):
         return isinstance(leaf.sharding, NamedSharding) and isinstance(leaf.sharding.mesh, Mesh)
     is_array = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
@@ -55,10 +58,10 @@ def _of_leaves(sharding: Any, like: Any) -> list[Any]:
     return [sharding] * jtu.tree_structure(like).num_leaves
 
 
-def shardings_of_rows(sharding: Any, like: Any) -> list[Any]:
-    """The sharding of each leaf of `unstacked(like)`: of a layer, that of its row in the stack."""
+def shardings_of_rows(sharding: Any, like: Any, count: int) -> list[Any]:
+    """The sharding of each of the leaves of `unstacked(like)`: of a layer, that of its row."""
     if sharding is None:
-        return each_sharding(sharding, unstacked(like))
+        return [None] * count
     ones = map(_Place, each_sharding(sharding, like))
     places = unstacked(jtu.tree_structure(like).unflatten(ones))
     return [place.sharding for place in jtu.tree_leaves(places)]

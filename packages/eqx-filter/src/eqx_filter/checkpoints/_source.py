@@ -125,7 +125,7 @@ class Source:
             return self._made[wanted]
         read = self.reader.read if sharding is None else self.reader.view
         kind, found = self.kinds.get(at, {}), read(at)
-        if sharding is None:
+        if sharding is None and self.checksums:
             check_sum(self.reader.path, at, found, self.checksums)
         if "key" in kind or (not is_numpy and is_key(like)):
             with refusing_damage(self.reader.path, at, kind):
@@ -153,7 +153,7 @@ class Source:
         is_told = self.dtype is not None and is_inexact(dtype)
         dtype = self.dtype if is_told else dtype
         check_dtype(array.dtype, dtype, may_cast=is_told or self.may_cast)
-        if array.dtype != dtype.newbyteorder("="):
+        if array.dtype is not dtype and array.dtype != dtype.newbyteorder("="):
             check_holds(array, dtype)
             self.cast.append(name)
         placed = _placed(array, dtype, like, sharding)
