@@ -22,7 +22,7 @@ import numpy as np
 import optax
 from command import run
 from jax.sharding import Mesh
-from resume import rings
+from resume import problem, rings
 
 import equinox as eqx
 
@@ -129,11 +129,6 @@ def main(
     if number == 0:
         print(f"loss after {steps} steps: {loss:.4f}")
     return loss
-
-
-def problem(loss):
-    """What is wrong with the result."""
-    return None if loss < 0.4 else f"the loss is {loss:.2f}, and was to be below 0.4"
 
 
 if __name__ == "__main__":

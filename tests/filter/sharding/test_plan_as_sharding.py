@@ -23,25 +23,13 @@ from eqx_filter import (
     save,
     tree_paths,
 )
-from eqx_pytree import Module, tree_equal
+from eqx_pytree import tree_equal
+
+from .net import make
 
 pytestmark = pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
 
 KEY = jax.random.key(0)
-
-
-class Net(Module):
-    first: jax.Array
-    second: jax.Array
-    activation: object = jnp.tanh
-
-    def __call__(self, x):
-        return self.activation(x @ self.first) @ self.second
-
-
-def make(key):
-    one, two = jax.random.split(key)
-    return Net(jax.random.normal(one, (8, 16)), jax.random.normal(two, (16, 4)))
 
 
 @pytest.fixture

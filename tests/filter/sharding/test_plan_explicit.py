@@ -22,7 +22,9 @@ from eqx_filter import (
     save,
 )
 from eqx_filter.shared._jax import set_mesh
-from eqx_pytree import Module, tree_equal
+from eqx_pytree import tree_equal
+
+from .net import make
 
 pytestmark = pytest.mark.skipif(jax.device_count() < 4, reason="needs four devices")
 
@@ -33,20 +35,6 @@ X, Y = np.ones((8, 8), np.float32), np.zeros((8, 4), np.float32)
 def mesh(*kinds):
     kinds = tuple(getattr(AxisType, kind) for kind in kinds)
     return jax.make_mesh((2, 2), ("data", "model"), axis_types=kinds)
-
-
-class Net(Module):
-    first: jax.Array
-    second: jax.Array
-    activation: object = jnp.tanh
-
-    def __call__(self, x):
-        return self.activation(x @ self.first) @ self.second
-
-
-def make(key):
-    one, two = jax.random.split(key)
-    return Net(jax.random.normal(one, (8, 16)), jax.random.normal(two, (16, 4)))
 
 
 def loss(model, x, y):

@@ -164,14 +164,14 @@ def _upgraded(
         told = f"`{file}`, for {where}, a `{cls.__qualname__}`, from version {change},"
         inner = applied(rules, inner, Place(told, own, log), f"{cls.__qualname__} {change}")
         if is_state:
-            inner = {name: _anew(it, rules) for name, it in inner.items()}
+            giving = {id(it) for it in rules if isinstance(it, (Default, Convert))}
+            inner = {name: _anew(it, giving) for name, it in inner.items()}
     return {f"{start}{name}": it for name, it in inner.items()}
 
 
-def _anew(entry: Entry, rules: Sequence[Rule]) -> Entry:
-    """The entry, or the first value of one that a rule gave a value to."""
-    giving = [it for it in rules if isinstance(it, (Default, Convert))]
-    given = next((it for it in entry.rules if any(it is rule for rule in giving)), None)
+def _anew(entry: Entry, giving: Collection[int]) -> Entry:
+    """The entry, or the first value of one that a rule gave a value to, by the rules' identity."""
+    given = next((it for it in entry.rules if id(it) in giving), None)
     return entry if given is None else Entry("default", _first_value, rules=(given,))
 
 

@@ -302,8 +302,8 @@ def _struct(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
 
 def _refuse_scalars(model: Any) -> None:
     """Refuse what has nothing to be split, such as a loss, in the place of a model."""
-    places = [place for place in places_of(model) if place is not None]
-    if places and not any(place.shape for place in places):
+    shapes = [leaf.shape for leaf in jtu.tree_leaves(model) if is_placed(leaf)]
+    if shapes and not any(shapes):
         message = (
             "A plan in the place of `in_shardings` or `out_shardings` is for the first argument or "
             f"result, and for what belongs to it; that is {describe_value(model)} here, without an "

@@ -45,9 +45,6 @@ _home, _name = ("jax", "set_mesh") if hasattr(jax, "set_mesh") else ("jax.shardi
 set_mesh = getattr(importlib.import_module(_home), _name)
 
 
-set_mesh: Any = getattr(jax, "set_mesh", None) or jax.sharding.use_mesh  # until JAX 0.6 it is this
-
-
 def flatten_with_nones(tree: Any) -> tuple[list[Any], Any]:
     """Flatten a PyTree with each None as a leaf."""
     if none_leaf_registry is None:
