@@ -131,6 +131,13 @@ class TestExact:
         q, k, v = drawn(48, 8), drawn(16, 8, key=1), drawn(16, 6, key=2)
         close(ring(mesh())(q, k, v), dot_product_attention(q, k, v))
 
+    @pytest.mark.parametrize("lengths", [(0, 0), (0, 8), (8, 0)])
+    def test_sequences_of_nothing(self, lengths):
+        q, kv = (drawn(length, 2, 4) for length in lengths)
+        found = ring(mesh(), is_causal=lengths[0] == lengths[1])(q, kv, kv)
+        assert found.shape == q.shape
+        assert not found.any()
+
     def test_an_explicit_axis(self):
         arrays = heads()
         devices = mesh(kind=AxisType.Explicit)

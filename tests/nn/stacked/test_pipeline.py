@@ -223,6 +223,32 @@ class TestValuesAndGradients:
         found = filter_jit(pipeline(blocks, mesh(stage=2), micro_batches=2))(pair)
         close(found, jax.vmap(blocks)(pair))
 
+    def test_typed_keys_go_through(self):
+        class Noise(Module):
+            rate: jax.Array
+
+            def __call__(self, pair, *, key=None):
+                x, own = pair
+                return x + self.rate * jax.random.normal(own, x.shape), own
+
+        blocks = Stacked(lambda key: Noise(jax.random.normal(key, ())), 4, key=KEY)
+        pair = X[:, 0], jax.random.split(KEY, 8)
+        found = filter_jit(pipeline(blocks, mesh(stage=2), micro_batches=2))(pair)
+        close(found[0], jax.vmap(blocks)(pair)[0])
+        assert jnp.array_equal(found[1], pair[1])
+
+    @explicit
+    def test_explicit_axes_need_no_layout_before(self):
+        blocks, x = Stacked(Scaled, 4, key=KEY), X[:, 0]
+        piped = pipeline(blocks, mesh("Explicit", stage=2), micro_batches=2)
+        rates = jnp.linspace(0.1, 1, 4)
+        found = piped(x, each={"rate": rates}, per_example={"of_example": X[:, 1]})
+
+        def one(x, more):
+            return blocks(x, each={"rate": rates}, of_example=more)
+
+        close(found, jax.vmap(one)(x, X[:, 1]))
+
     def test_a_device_that_waits_computes_with_an_example(self):
         blocks, x = Stacked(Inverse, 4, key=KEY), X[:, 0]
 
@@ -400,11 +426,15 @@ class TestRefusals:
         told = "by 8 micro-batches and `data` of size 2; multiples of 16"
         self.refused(told, micro_batches=8, batch_axes="data")
         self.refused("takes a batch as `x`", call=lambda f: f(3.0))
+        told = r"`x\[0\]` has 8 examples, and `x\[1\]` is {}"
+        self.refused(told.format(r"3\.0\. What"), call=lambda f: f((X, 3.0)))
+        self.refused(told.format(r"of shape \(\)"), call=lambda f: f((X, jnp.ones(()))))
 
         def call(f):
             return f(X[:, 0], per_example={"of_example": jnp.ones(7)})
 
-        self.refused(r"`x` has shape \(8, 4\), and `per_example\['of_example'\]` \(7,\)", call=call)
+        told = r"`x` has 8 examples, and `per_example\['of_example'\]` is of shape \(7,\)"
+        self.refused(told, call=call)
 
     def test_rows_of_layers(self):
         def call(f):

@@ -22,6 +22,7 @@ from eqx_filter.primitives import vary_alike
 
 from .._init import at_least_float32
 from ._blocks import backward, forward
+from ._plain import plain
 from ._request import Extras, Request
 
 SAVED = "attention"
@@ -129,6 +130,8 @@ _ring.defvjp(_fwd, _bwd)
 
 def ring(q: Array, k: Array, v: Array, extras: Extras, request: Request, axis: str) -> Array:
     """Attention of `(heads, q_length, size)`, parts of sequences: `(heads, q_length, v_size)`."""
+    if not (q.shape[1] and k.shape[1]):  # nothing to go round
+        return plain(q, k, v, extras, request)
     there = [it for it in extras if it is not None]
     q, k, v, *there, _ = vary_alike(q, k, v, *there, lax.axis_index(axis))
     return _ring(q, k, v, tuple(there) or (None, None), request, axis)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from eqx_filter import is_array
@@ -68,7 +69,8 @@ class Pipeline(Module):
         self.blocks._check_rows("each", each)
         count = self._count(x, own)
         keys = None if key is None else _keys_of_examples(key, count)
-        batch = self._alike(x, (x, keys, own))
+        batch = self._laid_out((x, keys, own), self.batch_axes or _first_axes(x))
+        layers = self._laid_out((self.blocks.block, each), self.axis)
         parts = jax.tree.map(lambda it: parted(it, self.micro_batches), batch)
         over_layers, over_batch = (PartitionSpec(it) for it in (self.axis, self.batch_axes or None))
         run = filter_shard_map(
@@ -79,24 +81,22 @@ class Pipeline(Module):
             axis_names={self.axis, *self.batch_axes},
         )
         parts, others = widened((parts, (args, kwargs)))
-        return jax.tree.map(joined, run((self.blocks.block, each), parts, others))
+        return jax.tree.map(joined, run(layers, parts, others))
 
-    def _alike(self, x: Any, batch: Any) -> Any:
-        """Where axes are explicit, let all that belongs to examples be split as they are."""
+    def _laid_out(self, tree: Any, over: Any) -> Any:
+        """Where axes are explicit, let the first axis of each array be split over those given."""
         from eqx_filter import filter_shard
 
         if AxisType.Explicit not in self.mesh.axis_types:
-            return batch
-        specs = [jax.typeof(it).sharding.spec for _, it in _arrays(x)]
-        over = self.batch_axes or next((spec[0] for spec in specs if spec), None)
+            return tree
 
-        def laid_out(leaf: Any) -> NamedSharding | None:
+        def sharding(leaf: Any) -> NamedSharding | None:
             if not is_array(leaf):
                 return None
             own = jax.typeof(leaf).sharding.spec[1:]
             return NamedSharding(self.mesh, PartitionSpec(over, *own))
 
-        return filter_shard(batch, jax.tree.map(laid_out, batch))
+        return filter_shard(tree, jax.tree.map(sharding, tree))
 
     def _count(self, x: Any, own: dict[str, Any]) -> int:
         """How many examples there are. **Raises** `ValueError` if they cannot be divided."""
@@ -248,26 +248,30 @@ def _refuse_twice(kwargs: dict[str, Any], each: dict[str, Any], own: dict[str, A
 
 def _examples(x: Any, own: dict[str, Any]) -> int:
     """How many rows all arrays have. **Raises** `ValueError` if these differ, or there are none."""
-    shapes = {f"x{jax.tree_util.keystr(path)}": it.shape for path, it in _arrays(x)}
-    if not shapes:
+    leaves = {f"x{jtu.keystr(path)}": it for path, it in jtu.tree_leaves_with_path(x)}
+    if not any(is_array(it) for it in leaves.values()):
         message = f"`pipeline` takes a batch as `x`: arrays with an axis of examples; got {x!r}."
         raise ValueError(message)
-    first = next(iter(shapes))
-    shapes |= {f"per_example{jax.tree_util.keystr(path)}": it.shape for path, it in _arrays(own)}
-    for name, shape in shapes.items():
-        if not shape or shape[0] != shapes[first][0]:
+    of_own = jtu.tree_leaves_with_path(own)
+    leaves |= {f"per_example{jtu.keystr(path)}": it for path, it in of_own}
+    counts = {name: it.shape[0] for name, it in leaves.items() if is_array(it) and it.ndim}
+    for name, leaf in leaves.items():
+        if name not in counts or counts[name] != next(iter(counts.values())):
+            what = f"of shape {leaf.shape}" if is_array(leaf) else repr(leaf)
+            others = "".join(f"; `{it}` has {counts[it]} examples" for it in [*counts][:1])
             message = (
-                "`pipeline` takes a batch, with an axis of examples in front of each array; "
-                f"`{first}` has shape {shapes[first]}, and `{name}` {shape}. Arrays that are the "
-                "same for all examples are other arguments of the call."
+                "`pipeline` takes a batch, with an axis of examples in front of each array"
+                f"{others}, and `{name}` is {what}. What is the same for all examples is another "
+                "argument of the call."
             )
             raise ValueError(message)
-    return shapes[first][0]
+    return next(iter(counts.values()))
 
 
-def _arrays(tree: Any) -> list[tuple[Any, Any]]:
-    pairs = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [(path, leaf) for path, leaf in pairs if is_array(leaf)]
+def _first_axes(x: Any) -> Any:
+    """The axes of the mesh over which the first array has its examples split, if it has."""
+    specs = [jax.typeof(it).sharding.spec for it in jax.tree.leaves(x)]
+    return next((spec[0] for spec in specs if spec), None)
 
 
 def _keys_of_examples(key: Key, count: int) -> Any:

@@ -57,6 +57,9 @@ class Schedule(NamedTuple):
         _, ys = lax.scan(tick, first, ticks)
 
         def of_last(it: Any) -> Any:
+            if jnp.issubdtype(it.dtype, jax.dtypes.prng_key):
+                data = of_last(jax.random.key_data(it))
+                return jax.random.wrap_key_data(data, impl=jax.random.key_impl(it))
             mine = jnp.where(stage == last, it[last:], jnp.zeros((), it.dtype))
             whole = lax.psum(mine.astype(_summed_in(it.dtype)), self.axis)
             return jnp.swapaxes(whole.astype(it.dtype), 0, 1)
