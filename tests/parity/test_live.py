@@ -68,3 +68,21 @@ def test_pytorch_reads_what_we_write(name):
         strict=True,
     ):
         assert torch.allclose(mine, other, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_dtypes_that_numpy_lacks(dtype):
+    weight = torch.tensor([[0.5, 2.0], [-1.0, 0.25]])  # exact in all of them
+    model = eqx_nn.Linear(2, 2, bias=False, key=jax.random.key(0))
+    model, _ = eqx_nn.from_torch(model, {"weight": weight.to(getattr(torch, dtype))})
+    np.testing.assert_array_equal(model.weight, weight)
+
+
+@pytest.mark.parametrize(
+    ("weight", "told"),
+    [(torch.eye(2).to_sparse(), "Sparse"), (torch.eye(2, device="meta"), "no data")],
+)
+def test_tensors_of_which_no_array_can_be_made(weight, told):
+    model = eqx_nn.Linear(2, 2, bias=False, key=jax.random.key(0))
+    with pytest.raises(ValueError, match=f"of the tensor `weight`: .*{told}"):
+        eqx_nn.from_torch(model, {"weight": weight})

@@ -58,7 +58,7 @@ def from_torch(
     - `model`: a model, or the pair `(model, state)` of `make_with_state`, whose state takes
         running statistics. It may be one of `filter_eval_shape`, of which each
         `jax.ShapeDtypeStruct` becomes an array, but for those of typed PRNG keys.
-    - `state_dict`: from names to arrays or tensors.
+    - `state_dict`: from names to arrays or dense tensors.
     - `strict`: whether missing and unexpected names are errors.
     - `rules`: of `equinox.migrations`, by which names and layouts of another project become those
         that PyTorch has for the layers of the model, in order.
@@ -174,9 +174,14 @@ _OF_CELL = re.compile(r"(weight|bias)_[ih]h_l0$")
 
 def _as_numpy(name: str, value: Any) -> np.ndarray:
     if hasattr(value, "detach"):
-        value = value.detach().cpu().resolve_conj().resolve_neg()
-        if str(value.dtype) == "torch.bfloat16":  # which NumPy does not have
-            value = value.float()
+        try:
+            value = value.detach().cpu().resolve_conj().resolve_neg()
+            if str(value.dtype).startswith(("torch.bfloat16", "torch.float8")):
+                value = value.float()  # since NumPy does not have these
+            return np.asarray(value)
+        except (TypeError, NotImplementedError) as error:  # sparse, quantised, without values
+            message = f"`from_torch` cannot make an array of the tensor `{name}`: {error}"
+            raise ValueError(message) from error
     array = np.asarray(value)
     if array.dtype == object:
         message = f"`from_torch` needs arrays; `{name}` is a `{type(value).__name__}`."
