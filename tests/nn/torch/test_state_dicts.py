@@ -19,7 +19,7 @@ from eqx_filter import (
     tree_at,
     tree_equal,
 )
-from eqx_filter.migrations import default, drop, rename, transpose
+from eqx_filter.migrations import copy, default, drop, rename, transpose
 from eqx_nn import from_torch, to_torch
 from eqx_pytree import Module
 
@@ -212,6 +212,17 @@ def test_shared_values_must_be_equal():
     entries["1.weight"] = entries["1.weight"] + 1
     with pytest.raises(ValueError, match=r"different values for what a `Shared` keeps once"):
         from_torch(shared, entries)
+
+
+def test_a_state_dict_may_have_shared_values_once():
+    shared, other = MODELS["Shared"](KEY), MODELS["Shared"](OTHER)
+    entries = to_torch(shared)
+    del entries["1.weight"]
+    told = r"`1\.weight` is missing.*a `Shared` keeps once.*`copy\(old, new\)` in `rules`"
+    with pytest.raises(ValueError, match=told):
+        from_torch(other, entries)
+    found, _ = from_torch(other, entries, rules=[copy("0.weight", "1.weight")])
+    assert tree_equal(found(), shared())
 
 
 def test_a_scanned_mlp_has_the_entries_of_one_that_is_not():

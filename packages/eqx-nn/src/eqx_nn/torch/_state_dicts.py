@@ -16,6 +16,7 @@ from eqx_filter.migrations import Rule, migrate, reverse
 
 from .._state import State
 from .._weight import Weight
+from ..composing import Shared
 from ._layers import read, write
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ def from_torch(
                 reshaped += [name] if value.shape != now.shape else []
     if faults or misfits:
         message = _told(faults, misfits, unexpected)
-        raise ValueError(message + _way_out(faults, is_abstract and bool(missing)))
+        raise ValueError(message + _way_out(faults, missing, model, is_abstract))
     model_alone = read(model_alone, entries, values)
     report = TorchReport(missing, unexpected, tuple(reshaped))
     return jax.tree.map(_made, model, _put_together(model, model_alone, values)), report
@@ -240,12 +241,20 @@ def _told(names: list[str], misfits: list[str], unexpected: Sequence[str]) -> st
     return message
 
 
-def _way_out(names: list[str], lacks_values: bool) -> str:
+def _way_out(names: list[str], missing: Sequence[str], model: Any, is_abstract: bool) -> str:
     if not names:
         return ""
-    if lacks_values:
-        return (
+    is_shared = lambda node: isinstance(node, Shared)  # noqa: E731
+    if missing and any(map(is_shared, jax.tree.leaves(model, is_leaf=is_shared))):
+        told = (
+            " What a `Shared` keeps once has a name at each of its places: `copy(old, new)` in "
+            "`rules` gives the second to a state dict that has one."
+        )
+    else:
+        told = ""
+    if missing and is_abstract:
+        return told + (
             " A `jax.ShapeDtypeStruct` of the model has no values to keep: make the model with "
             "arrays and pass `strict=False`, or give a `default` in `rules`."
         )
-    return " With `strict=False`, names may be missing or unexpected."
+    return told + " With `strict=False`, names may be missing or unexpected."
