@@ -54,10 +54,10 @@ class Pipeline(Module):
         `jax.vmap(lambda x, key: blocks(x, *args, key=key))(x, jax.random.split(key, batch))` gives,
         whatever the number of micro-batches and stages.
 
-        **Raises:** `ValueError` for a batch that cannot be divided, and for arrays in `each` or
-        `per_example` without a row for each block or example; `TypeError` for a `State`, a `cache`,
-        `until` and `collect`, which the `Stacked` itself takes, and for an argument that is given
-        twice.
+        **Raises:** `ValueError` for a batch that cannot be divided, and for what in `x`,
+        `per_example` or `each` is no array with a row for each example or block; `TypeError` for a
+        `State`, a `cache`, `until` and `collect`, which the `Stacked` itself takes, and for an
+        argument that is given twice.
         """
         from eqx_filter import filter_shard_map
 
