@@ -61,3 +61,18 @@ def test_a_bare_import_loads_this_and_nothing_else(name, tmp_path):
 
 def test_no_folder_loads_pallas(tmp_path):
     assert not {it for it in loaded_by("equinox.internal", tmp_path) if "pallas" in it}
+
+
+WITHOUT_EXTRAS = """
+import importlib, inspect, sys
+for name in "flatbuffers optax orbax safetensors tensorflow tf2onnx tqdm".split():
+    sys.modules[name] = None
+for name in sys.argv[1:]:
+    inspect.getmembers(importlib.import_module(name))
+    exec(f"from {name} import *", {})
+"""
+
+
+def test_every_name_is_there_without_what_need_not_be_installed(tmp_path):
+    faces = "eqx_pytree", "eqx_filter", "eqx_nn", "equinox", "equinox.nn", "equinox.internal"
+    subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS, *faces], check=True, cwd=tmp_path)

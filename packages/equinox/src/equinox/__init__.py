@@ -114,7 +114,7 @@ if TYPE_CHECKING:
         value_and_grad_f,
     )
 
-    from . import debug, internal, migrations, nn, orbax
+    from . import debug, internal, migrations, nn
     from .nn import inference_mode as tree_inference
 
 __all__ = [
@@ -200,7 +200,6 @@ __all__ = [
     "migrations",
     "module_update_wrapper",
     "nn",
-    "orbax",
     "partition",
     "partition_by",
     "pipeline_parallel",
@@ -234,7 +233,6 @@ if not TYPE_CHECKING:
             ".internal": "",
             ".migrations": "",
             ".nn": "",
-            ".orbax": "",
         },
         distribution="equinox",
         otherwise=_private.attribute_of_equinox,

@@ -107,7 +107,6 @@ else:
         ".debug": "",
         ".loops": "",
         ".migrations": "",
-        ".orbax": "",
         ".primitives": "",
     }
     __all__ += [name for names in _HOMES.values() for name in names.split()]
