@@ -39,6 +39,10 @@ class Config(Module):
     value: Any = field(static=True)
 
 
+class Held(Module):
+    value: Any
+
+
 def scaled_by(big, x):
     return big.weight * x
 
@@ -405,3 +409,23 @@ def test_a_static_value_that_is_changed_in_place_is_seen(held):
     assert run(config, jnp.float32(2)) == 20
     held[0] = 1.0
     assert run(config, jnp.float32(2)) == 2
+
+
+@pytest.mark.filterwarnings("ignore:A JAX array is being set as static")
+@pytest.mark.parametrize("jit", [filter_jit, jax.jit])
+@pytest.mark.parametrize("dtype", [float, int, np.float32])
+@pytest.mark.parametrize(
+    "held",
+    [lambda it: it, lambda it: (1, [it]), lambda it: {"a": it}, lambda it: {"a": it[:]}, Held],
+    ids=["array", "list", "dict", "view", "Module"],
+)
+def test_an_array_that_is_changed_in_place_is_seen_where_jax_narrows_it(held, dtype, jit):
+    array = np.ones(2, dtype)
+    config, run = Config(held(array)), jit(lambda config, x: x * first_array(config.value))
+    assert run(config, jnp.float32(2)).tolist() == [2, 2]
+    array[:] = 10
+    assert run(config, jnp.float32(2)).tolist() == [20, 20]
+
+
+def first_array(held):
+    return next(it for it in jax.tree.leaves(held) if isinstance(it, np.ndarray))

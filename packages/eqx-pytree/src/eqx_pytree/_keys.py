@@ -4,6 +4,7 @@ Python holds ``1 == 1.0 == True`` and ``0.0 == -0.0``; a compiled program made f
 wrong for the others. This room knows values only: no Modules, and of PyTrees their treedefs.
 """
 
+import operator
 import types
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -101,6 +102,29 @@ def is_own_key(value: Any) -> bool:
 def is_key_of(key: Any, value: Any) -> bool:
     """Whether the key of a value holds the value itself."""
     return type(key) is tuple and len(key) == 2 and key[1] is value
+
+
+def with_arrays_anew(value: Any) -> Any:
+    """The same value with each NumPy array in it as another object, of the same memory.
+
+    JAX keeps what it makes of an array by the identity of that, and so would not see that it was
+    changed in place.
+    """
+    kind = type(value)
+    if kind in _own_keys:
+        return value
+    if isinstance(value, np.ndarray):
+        return value.view()
+    if kind is tuple or kind is list:
+        news = [with_arrays_anew(it) for it in value]
+        return value if all(map(operator.is_, news, value)) else kind(news)
+    if kind is dict:
+        pairs = {key: with_arrays_anew(it) for key, it in value.items()}
+        return value if all(map(operator.is_, pairs.values(), value.values())) else pairs
+    leaves, structure = jtu.tree_flatten(value)
+    if not any(isinstance(leaf, np.ndarray) for leaf in leaves):
+        return value
+    return structure.unflatten(map(with_arrays_anew, leaves))
 
 
 def _unordered(items: tuple[Hashable, ...]) -> Hashable:

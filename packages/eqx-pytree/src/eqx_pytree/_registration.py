@@ -14,7 +14,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from ._keys import is_key_of, static_key
+from ._keys import is_key_of, static_key, with_arrays_anew
 
 WRAPPER_ATTRIBUTES = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
 """What `module_update_wrapper` copies onto an instance; part of the structure, never a leaf."""
@@ -131,7 +131,8 @@ class Layout:
         """Rebuild what `describe` took apart; what was absent stays absent."""
         instance = object.__new__(self.cls)
         instance.__dict__.update(zip(structure.children, children, strict=True))
-        instance.__dict__.update(zip(structure.names, structure.values, strict=True))
+        values = map(with_arrays_anew, structure.values)
+        instance.__dict__.update(zip(structure.names, values, strict=True))
         return instance
 
     def _learn(self, static: tuple[Any, ...], keys: tuple[Any, ...]) -> bool:
