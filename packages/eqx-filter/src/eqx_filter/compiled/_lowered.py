@@ -59,7 +59,7 @@ def _difference(expected: Program, given: Program) -> str | None:
     if expected.plan.structure != given.plan.structure:
         before, now = expected.plan.structure, given.plan.structure
         return f"{head}their structure was {before}, and is {now}."
-    names = expected.plan.programs.names(expected.plan.structure)
+    names = expected.plan.names(expected.static)
     if not expected.plan.same_call(given.plan):
         changed = set(expected.plan.dynamic_places) ^ set(given.plan.dynamic_places)
         told = ", ".join(f"`{names[i]}`" for i in sorted(changed))

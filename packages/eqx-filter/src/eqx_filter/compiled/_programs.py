@@ -15,7 +15,7 @@ import os
 import threading
 import types
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -138,12 +138,16 @@ class Programs:
         fun, args, kwargs = tree
         return fun(*args, **kwargs)
 
-    def names(self, structure: Any) -> list[str]:
-        """Name each leaf of a call with this structure by argument and path."""
-        *fun, args, kwargs = structure.unflatten(range(structure.num_leaves))
+    def names(self, structure: Any, known: Mapping[int, Any]) -> list[str]:
+        """Name each leaf of a call with this structure by argument and path.
+
+        `known` has leaves by place: the function that is called may be one of them.
+        """
+        leaves = [known.get(i, i) for i in range(structure.num_leaves)]
+        *fun, args, kwargs = structure.unflatten(leaves)
         like = self.fun or fun[0]
-        if isinstance(like, int):  # a callable that is a leaf
-            return [self.name, *leaf_names(self.binding.signature, args, kwargs)]
+        if fun and jtu.all_leaves(fun):
+            return [self.name, *leaf_names(self.binding.signature or like, args, kwargs)]
         return [name for f in fun for name in callable_names(f)] + leaf_names(like, args, kwargs)
 
 
@@ -180,7 +184,8 @@ class Plan:
             kept = self.variants if closure is None else _Passing(closure, self)
             program = kept.get(key)
             if program is None:
-                warn_of_hidden_arrays(static, self.static_names, self.programs.name)
+                names = lambda: self.static(self.names(static))  # noqa: E731
+                warn_of_hidden_arrays(static, names, self.programs.name)
                 program = Program(self, static)
                 kept.keep(key, program)
         return program
@@ -198,15 +203,10 @@ class Plan:
         """Whether two plans trace the same leaves of the same structure."""
         return self.structure == other.structure and self.dynamic_places == other.dynamic_places
 
-    def names(self) -> list[str]:
-        """Name each traced leaf."""
-        names = self.programs.names(self.structure)
-        return [names[i] for i in self.dynamic_places]
-
-    def static_names(self) -> list[str]:
-        """Name each static leaf."""
-        names = self.programs.names(self.structure)
-        return [names[i] for i in self.static_places]
+    def names(self, static: Sequence[Any]) -> list[str]:
+        """Name each leaf, where the static ones are these."""
+        known = dict(zip(self.static_places, static, strict=True))
+        return self.programs.names(self.structure, known)
 
     def _donated(self) -> tuple[int, ...]:
         """Which of the traced leaves are donated, by their position among them."""
@@ -232,7 +232,7 @@ class Plan:
         return {"in_shardings": tuple(shardings[i] for i in self.dynamic_places)}
 
     def _unhashable(self, static: Sequence[Any]) -> str:
-        names = self.programs.names(self.structure)
+        names = self.names(static)
         for place, leaf in zip(self.static_places, static, strict=True):
             try:
                 hash(_leaf_key(leaf))
@@ -314,7 +314,7 @@ class Program:
     def _execute(self, dynamic: Sequence[Any]) -> Any:
         if not self.donates:
             return self.jitted(*dynamic)
-        refuse_donated_twice(dynamic, self.plan.donated, self.plan.names)
+        refuse_donated_twice(dynamic, self.plan.donated, self._names)
         with quiet_ends_here():
             return self.jitted(*dynamic)
 
@@ -332,8 +332,12 @@ class Program:
         """Raise a better error, if this is of a check, or of a leaf that cannot be traced."""
         if isinstance(error, TypeError):
             self._refuse_untraceable(dynamic)
-        name_arguments(error, self.plan.names)
+        name_arguments(error, self._names)
         raise_failure(error)
+
+    def _names(self) -> Sequence[str]:
+        """Name each traced leaf."""
+        return self.plan.dynamic(self.plan.names(self.static))
 
     def rebuild(self, out: Any) -> Any:
         """Give what `jitted` returned the structure in which the function returned it."""
@@ -379,10 +383,14 @@ class Program:
     def lower(self, dynamic: Sequence[Any]) -> Any:
         """Lower it for these inputs."""
         with quiet_ends_here():
-            return self.jitted.lower(*dynamic)
+            try:
+                return self.jitted.lower(*dynamic)
+            except Exception as error:
+                self._explain(error, dynamic)
+                raise
 
     def _refuse_untraceable(self, dynamic: Sequence[Any]) -> None:
-        for name, leaf in zip(self.plan.names(), dynamic, strict=True):
+        for name, leaf in zip(self._names(), dynamic, strict=True):
             if not is_array_like(leaf):
                 kind = f"`{type(leaf).__name__}`"
                 if hasattr(leaf, "dtype"):
