@@ -22,6 +22,7 @@ RAW = {
     "a private name of JAX": r"jaxlib|jax\._src",
     "a cross-reference": r"\]\[\]",
     "an object without a name": r"<object object at 0x",
+    "a compiled function": r"<PjitFunction",
 }
 
 

@@ -54,6 +54,8 @@ class _Shown:
 
 
 RELU = _Shown(jax.nn.relu, "jax.nn.relu")
+GELU = _Shown(jax.nn.gelu, "jax.nn.gelu")
+SILU = _Shown(jax.nn.silu, "jax.nn.silu")
 IDENTITY = _Shown(identity, "lambda x: x")
 TANH = _Shown(jnp.tanh, "jax.numpy.tanh")
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray, Shaped
 
 from eqx_pytree import Module, field
 
+from .._activation import GELU
 from .._dropout import Dropout
 from .._initial import Initializer
 from .._mlp import MLP
@@ -57,7 +58,7 @@ class TransformerBlock(Module):
         num_kv_heads: int | None = None,
         context_size: int | None = None,
         norm: Callable[[int], Any] = LayerNorm,
-        activation: Callable[..., Any] = jax.nn.gelu,
+        activation: Callable[..., Any] = GELU,
         is_gated: bool = False,
         norm_first: bool = True,
         is_causal: bool = False,

@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact, PRNGKeyArray, Shaped
 
 from eqx_pytree import Module
 
+from .._activation import SILU, given
 from .._initial import Initializer
 from .._linear import Linear
 from .._pickling import from_state, to_state
@@ -33,7 +34,7 @@ class GatedMLP(Module):
         self,
         size: int,
         width_size: int,
-        activation: Callable[..., Any] = jax.nn.silu,
+        activation: Callable[..., Any] = SILU,
         use_bias: bool = False,
         dtype: DTypeLike | None = None,
         *,
@@ -59,7 +60,7 @@ class GatedMLP(Module):
         self.gate = Linear(size, width_size, **options, key=gate_key)
         self.up = Linear(size, width_size, **options, key=up_key)
         self.down = Linear(width_size, size, **options, key=down_key)
-        self.activation = activation
+        self.activation = given(activation)
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields, with JAX's functions in a form that can be pickled."""
