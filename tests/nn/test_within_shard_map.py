@@ -1,5 +1,7 @@
 """Layers inside of `jax.shard_map`, with its checks, and under `jax.checking_leaks()`."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,12 +15,14 @@ from eqx_nn import (
     LSTM,
     MLP,
     RNN,
+    BatchNorm,
     Conv1d,
     GroupNorm,
     LayerNorm,
     Linear,
     MultiheadAttention,
     RMSNorm,
+    make_with_state,
 )
 from eqx_pytree import Module
 
@@ -85,3 +89,22 @@ def test_values_and_gradients_are_those_of_one_device(name):
     whole = value_and_gradients(name, lambda f: f)
     for one, other in zip(jax.tree.leaves(parted), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_of_all_parts():
+    def normalised(x, axes):
+        norm, state = make_with_state(BatchNorm)(4, axes, mode="batch")
+        axes = {"in_axes": (0, None), "out_axes": (0, None)}
+        return jax.vmap(norm, axis_name="batch", **axes)(x, state)[0]
+
+    def found(**options):
+        mesh, spec = Mesh(np.array(jax.devices()[:4]), ("d",)), PartitionSpec("d")
+        of_part = functools.partial(normalised, axes=("batch", "d"))
+        split = jax.shard_map(of_part, mesh=mesh, in_specs=spec, out_specs=spec, **options)
+        return jax.jit(split)(x)
+
+    x = jnp.reshape(jnp.arange(32.0) ** 2, (8, 4))
+    np.testing.assert_allclose(found(check_vma=False), normalised(x, "batch"), rtol=1e-5, atol=1e-5)
+    told = "none over one of `jax.vmap` inside of a `jax.shard_map`.* Pass `check_vma=False`"
+    with pytest.raises(ValueError, match=told):
+        found()

@@ -164,8 +164,9 @@ class BatchNorm(StatefulLayer):
 
         **Raises:** `TypeError` for another shape; `NameError` if `axis_name` is not the axis of a
         `jax.vmap` around the call, unless at inference; `ValueError` for a state that gained or
-        lost an axis; and what `State` raises. (Without `in_axes`, JAX refuses the call before
-        it gets here: the count of batches has no axis to map.)
+        lost an axis, and over the axis of a `jax.vmap` inside of a `jax.shard_map` that checks what
+        varies, which JAX cannot; and what `State` raises. (Without `in_axes`, JAX refuses the call
+        before it gets here: the count of batches has no axis to map.)
         """
         shape, last = shape_of(x) or (), is_last(self)
         if (shape[-1:] if last else shape[:1]) != (self.input_size,):
@@ -220,6 +221,15 @@ class BatchNorm(StatefulLayer):
                 f"`{self._vmap()}(x, state)`, or on one example with `inference=True`."
             )
             raise NameError(message) from None
+        except (AssertionError, ValueError) as error:
+            if not jax.sharding.get_abstract_mesh().manual_axes:  # not inside of a `shard_map`
+                raise
+            message = (
+                f"`BatchNorm` takes its statistics over the axis named {self.axis_name!r}, and JAX "
+                "takes none over one of `jax.vmap` inside of a `jax.shard_map` that checks what "
+                "varies. Pass `check_vma=False` to that, or an axis of the mesh as `axis_name`."
+            )
+            raise ValueError(message) from error
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2), inline=True)
