@@ -7,7 +7,7 @@ wrong for the others. This room knows values only: no Modules, and of PyTrees th
 import operator
 import types
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import jax
@@ -104,6 +104,17 @@ def is_key_of(key: Any, value: Any) -> bool:
     return type(key) is tuple and len(key) == 2 and key[1] is value
 
 
+def static_keys(values: Iterable[Any]) -> tuple[tuple[Hashable, ...], bool]:
+    """The keys of several values, and whether a NumPy array may be in one of them."""
+    before = _latest_array[0]
+    keys = tuple([static_key(value) for value in values])
+    return keys, _latest_array[0] is not before
+
+
+_latest_array = [object()]
+"""Another object whenever an array was made a key."""
+
+
 def with_arrays_anew(value: Any) -> Any:
     """The same value with each NumPy array in it as another object, of the same memory.
 
@@ -149,6 +160,7 @@ def _array_keys(node: Any) -> Hashable:
 
 
 def _array_key(kind: type, value: np.ndarray | np.generic) -> Hashable:
+    _latest_array[0] = object()
     if value.dtype.hasobject:
         return kind, value.shape, tuple(map(static_key, np.ravel(value).tolist()))
     return kind, value.dtype, value.shape, value.tobytes()

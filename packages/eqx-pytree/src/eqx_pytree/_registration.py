@@ -14,7 +14,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from ._keys import is_key_of, static_key, with_arrays_anew
+from ._keys import is_key_of, static_key, static_keys, with_arrays_anew
 
 WRAPPER_ATTRIBUTES = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
 """What `module_update_wrapper` copies onto an instance; part of the structure, never a leaf."""
@@ -115,7 +115,9 @@ class Layout:
             values = [(jtu.GetAttrKey(name), held[name]) for name in names]
         present = tuple([name for name in self.static if name in held])
         static = tuple([held[name] for name in present])
-        keys = tuple([static_key(value) for value in static])
+        keys, has_arrays = static_keys(static)
+        if has_arrays:
+            static = tuple([with_arrays_anew(value) for value in static])
         others = len(held) > len(names) + len(present)
         copied = [name for name in WRAPPER_ATTRIBUTES if name in held] if others else []
         if copied:
@@ -131,8 +133,7 @@ class Layout:
         """Rebuild what `describe` took apart; what was absent stays absent."""
         instance = object.__new__(self.cls)
         instance.__dict__.update(zip(structure.children, children, strict=True))
-        values = map(with_arrays_anew, structure.values)
-        instance.__dict__.update(zip(structure.names, values, strict=True))
+        instance.__dict__.update(zip(structure.names, structure.values, strict=True))
         return instance
 
     def _learn(self, static: tuple[Any, ...], keys: tuple[Any, ...]) -> bool:
