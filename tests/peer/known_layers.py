@@ -15,6 +15,7 @@ NARROW = "Statistics are computed in float32, and kept in the dtype of the layer
 REAL = "Lengths and variances of complex numbers are real, and promoted by the layer itself."
 REMAINDER = "The peer leaves out the remainder of a division without a warning."
 REMAINDERS = ["heads that do not divide", "more heads than sizes"]
+DRAWN = "A norm takes a key, for a weight or a bias that is drawn."
 FLOAT_MASK = "The peer inverts a mask that was made to be added, without a warning."
 
 BOTH_NORMS = ["LayerNorm", "RMSNorm"]
@@ -32,6 +33,7 @@ LAYERS: dict[str, tuple[str, str]] = {
         for topic in ("norms.build", "norms.repr")
         for key, entry in {
             **each(topic, of(BOTH_NORMS, ["numpy size"]), "beyond", NUMPY_SIZE),
+            **each(topic, of(BOTH_NORMS, ["key"]), "beyond", DRAWN),
             **each(topic, of(BOTH_NORMS, ["negative"]), "refused", SIZE),
             **each(
                 topic,
