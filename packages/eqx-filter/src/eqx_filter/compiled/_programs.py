@@ -15,7 +15,7 @@ import os
 import threading
 import types
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -138,13 +138,9 @@ class Programs:
         fun, args, kwargs = tree
         return fun(*args, **kwargs)
 
-    def names(self, structure: Any, known: Mapping[int, Any]) -> list[str]:
-        """Name each leaf of a call with this structure by argument and path.
-
-        `known` has leaves by place: the function that is called may be one of them.
-        """
-        leaves = [known.get(i, i) for i in range(structure.num_leaves)]
-        *fun, args, kwargs = structure.unflatten(leaves)
+    def names(self, tree: Any) -> list[str]:
+        """Name each leaf of a call by argument and path; arrays may be stood for by anything."""
+        *fun, args, kwargs = tree
         like = self.fun or fun[0]
         if fun and jtu.all_leaves(fun):
             return [self.name, *leaf_names(self.binding.signature or like, args, kwargs)]
@@ -205,8 +201,7 @@ class Plan:
 
     def names(self, static: Sequence[Any]) -> list[str]:
         """Name each leaf, where the static ones are these."""
-        known = dict(zip(self.static_places, static, strict=True))
-        return self.programs.names(self.structure, known)
+        return self.programs.names(self.merge(self.dynamic_places, static))
 
     def _donated(self) -> tuple[int, ...]:
         """Which of the traced leaves are donated, by their position among them."""

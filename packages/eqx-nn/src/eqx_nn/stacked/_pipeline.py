@@ -69,8 +69,10 @@ class Pipeline(Module):
         self.blocks._check_rows("each", each)
         count = self._count(x, own)
         keys = None if key is None else _keys_of_examples(key, count)
-        batch = self._laid_out((x, keys, own), self.batch_axes or _first_axes(x))
-        layers = self._laid_out((self.blocks.block, each), self.axis)
+        batch, layers = (x, keys, own), (self.blocks.block, each)
+        if AxisType.Explicit in self.mesh.axis_types:
+            batch = self._laid_out(batch, self.batch_axes or _first_axes(x))
+            layers = self._laid_out(layers, self.axis)
         parts = jax.tree.map(lambda it: parted(it, self.micro_batches), batch)
         over_layers, over_batch = (PartitionSpec(it) for it in (self.axis, self.batch_axes or None))
         run = filter_shard_map(
@@ -84,11 +86,8 @@ class Pipeline(Module):
         return jax.tree.map(joined, run(layers, parts, others))
 
     def _laid_out(self, tree: Any, over: Any) -> Any:
-        """Where axes are explicit, let the first axis of each array be split over those given."""
+        """Let the first axis of each array be split over those given."""
         from eqx_filter import filter_shard
-
-        if AxisType.Explicit not in self.mesh.axis_types:
-            return tree
 
         def sharding(leaf: Any) -> NamedSharding | None:
             if not is_array(leaf):
@@ -252,16 +251,16 @@ def _examples(x: Any, own: dict[str, Any]) -> int:
     if not any(is_array(it) for it in leaves.values()):
         message = f"`pipeline` takes a batch as `x`: arrays with an axis of examples; got {x!r}."
         raise ValueError(message)
-    of_own = jtu.tree_leaves_with_path(own)
-    leaves |= {f"per_example{jtu.keystr(path)}": it for path, it in of_own}
+    leaves |= {f"per_example{jtu.keystr(path)}": it for path, it in jtu.tree_leaves_with_path(own)}
     counts = {name: it.shape[0] for name, it in leaves.items() if is_array(it) and it.ndim}
+    first = next(iter(counts), None)
     for name, leaf in leaves.items():
-        if name not in counts or counts[name] != next(iter(counts.values())):
+        if first is None or counts.get(name) != counts[first]:
             what = f"of shape {leaf.shape}" if is_array(leaf) else repr(leaf)
-            others = "".join(f"; `{it}` has {counts[it]} examples" for it in [*counts][:1])
+            other = "" if first is None else f"; `{first}` has {counts[first]} examples"
             message = (
                 "`pipeline` takes a batch, with an axis of examples in front of each array"
-                f"{others}, and `{name}` is {what}. What is the same for all examples is another "
+                f"{other}, and `{name}` is {what}. What is the same for all examples is another "
                 "argument of the call."
             )
             raise ValueError(message)

@@ -67,10 +67,11 @@ def from_torch(
     **Returns:** the model with the values, in the dtypes that it had, and a `TorchReport`.
 
     **Raises:** `ValueError` if an entry has another shape than PyTorch gives it, or is complex
-    where the model is real, if values that the model shares differ, and, if `strict` or where the
-    model has a `jax.ShapeDtypeStruct`, for missing names, and if `strict` for unexpected ones; the
-    message has ten of each kind, with names that are alike; and for a rule that does not fit.
-    `TypeError` naming a weight that has an update by `lora`, or is quantised.
+    where the model is real, for a tensor of which NumPy makes no array, if values that the model
+    shares differ, and, if `strict` or where the model has a `jax.ShapeDtypeStruct`, for missing
+    names, and if `strict` for unexpected ones; the message has ten of each kind, with names that
+    are alike; and for a rule that does not fit. `TypeError` naming a weight that has an update by
+    `lora`, or is quantised.
     """
     _refuse_weights("from_torch", model)
     model_alone, values = _taken_apart(jax.tree.map(_stand_in, model))
@@ -244,14 +245,13 @@ def _told(names: list[str], misfits: list[str], unexpected: Sequence[str]) -> st
 def _way_out(names: list[str], missing: Sequence[str], model: Any, is_abstract: bool) -> str:
     if not names:
         return ""
+    told = ""
     is_shared = lambda node: isinstance(node, Shared)  # noqa: E731
     if missing and any(map(is_shared, jax.tree.leaves(model, is_leaf=is_shared))):
         told = (
             " What a `Shared` keeps once has a name at each of its places: `copy(old, new)` in "
             "`rules` gives the second to a state dict that has one."
         )
-    else:
-        told = ""
     if missing and is_abstract:
         return told + (
             " A `jax.ShapeDtypeStruct` of the model has no values to keep: make the model with "
